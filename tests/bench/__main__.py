@@ -14,6 +14,7 @@ it doubles their p99.
 `python -m tests.bench failover DIR`: for how long faults of nodes make writes impossible, on both.
 `python -m tests.bench page`: the launcher's page under many events; needs a Chromium, and the
 extra `browser`.
+`python -m tests.bench shells DIR`: calls of each shell of the client beside raw sockets and aetcd.
 `python -m tests.bench timeline`: the way of one put, and where the processor's time goes.
 """
 
@@ -34,6 +35,7 @@ from tests.bench import (
     keys,
     million,
     page,
+    shells,
     tails,
     timeline,
     turns,
@@ -74,6 +76,12 @@ def main() -> int:
     sealing = commands.add_parser("keys", help="put and get with users, with keys, and without")
     sealing.add_argument("--rounds", type=int, default=keys.ROUNDS)
     sealing.add_argument("--scale", type=float, default=1.0, help="multiplies the requests")
+    shelling = commands.add_parser(
+        "shells", help="compare clients by calls and their processor time"
+    )
+    shelling.add_argument("directory", type=Path, nargs="?", help="where etcd is, for aetcd")
+    shelling.add_argument("--rounds", type=int, default=shells.ROUNDS)
+    shelling.add_argument("--scale", type=float, default=1.0, help="multiplies the requests")
     following = commands.add_parser("timeline", help="follow a put through three nodes")
     following.add_argument("--puts", type=int, default=timeline.PUTS)
     harming = commands.add_parser("failover", help="harm nodes of both, and see writes wait")
@@ -105,6 +113,9 @@ def main() -> int:
         return 0
     if options.command == "page":
         page.run(options.rounds, options.hours, _say)
+        return 0
+    if options.command == "shells":
+        shells.run(options.directory, options.rounds, options.scale, _say)
         return 0
     if options.command == "timeline":
         timeline.run(options.puts, _say)

@@ -61,16 +61,16 @@ class Observer:
         """All counts now; in a task, of its event loop."""
         gc.collect()
         metrics = [self._metrics(endpoint) for endpoint in self._client.endpoints]
-        descriptors, sockets = _descriptors(os.getpid())
+        own = descriptors(os.getpid())
         return Counts(
             threads=len(list(Path("/proc/self/task").iterdir())),
-            descriptors=descriptors,
-            sockets=sockets,
+            descriptors=own.all,
+            sockets=own.sockets,
             tasks=len(asyncio.all_tasks()),
             objects=sum(
                 str(type(o).__module__).startswith(CLIENT_MODULES) for o in gc.get_objects()
             ),
-            node_sockets=sum(_descriptors(node)[1] for node in self._nodes()),
+            node_sockets=sum(descriptors(node).sockets for node in self._nodes()),
             watchers=sum(each["watchers"] for each in metrics),
             watch_streams=sum(each["watch_streams"] for each in metrics),
             leases=max(each["leases"] for each in metrics),
@@ -104,10 +104,17 @@ def _is_of_a_client(thing: object) -> bool:
     return str(type(thing).__module__).startswith(CLIENT_MODULES)
 
 
-def _descriptors(pid: int) -> tuple[int, int]:
-    """The descriptors of a process, and how many of them are sockets."""
+class Descriptors(NamedTuple):
+    """How many descriptors a process has, and how many of these are sockets."""
+
+    all: int
+    sockets: int
+
+
+def descriptors(pid: int) -> Descriptors:
+    """Those of this process now."""
     targets = []
     for link in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):  # that by which the folder is read has gone already
             targets.append(str(link.readlink()))
-    return len(targets), sum(target.startswith("socket:") for target in targets)
+    return Descriptors(len(targets), sum(target.startswith("socket:") for target in targets))
