@@ -211,6 +211,9 @@ class ThreadedConnection:
     def _post(self, item: Call | Action) -> None:
         self._posted.append(item)
         if self._asleep:
+            # One waking is enough for all who post before the I/O thread runs. Each costs a system
+            # call, and lets other threads run in between.
+            self._asleep = False
             self._waker.wake()
         if self._ended:
             # The I/O thread ended meanwhile and may not have seen the item: refuse it here.
