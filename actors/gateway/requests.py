@@ -161,9 +161,11 @@ class RequestDecoder:
     def _who(self, connection: Connection, request: Fields) -> Principal:
         # Most tokens were shown here just before.
         token = request.get("token")
-        if type(token) is str and token in self._fresh and "common_name" not in request:
-            del request["token"]
-            return self._fresh[token]
+        if type(token) is str and "common_name" not in request:
+            known = self._fresh.get(token)
+            if known is not None:
+                del request["token"]
+                return known
         return self.identities.of(connection, request)
 
     def _count(self, who: Principal, name: str, size: int) -> None:

@@ -151,6 +151,11 @@ _NOBODY: Final = NOBODY.user_id
 _PRINCIPALS: Final = {each.user_id: each for each in (NOBODY, NODE, UNKNOWN)}
 """Those that are no users, by what stands for them."""
 
+USERS_KEPT_MAX: Final = 1_000
+"""The principals of users that are kept, so that not each entry of theirs makes one."""
+
+_users: Final[dict[tuple[int, int], Principal]] = {}
+
 _OUT: Final = {kind: ((code, _NOBODY), SHAPES.of(kind)) for kind, code in COMMANDS.items()}
 _IN: Final = {code: (kind, SHAPES.of(kind)) for kind, code in COMMANDS.items()}
 _RESULTS_OUT: Final = {kind: ((code,), SHAPES.of(kind)) for kind, code in RESULTS.items()}
@@ -239,15 +244,14 @@ def decode_command(data: bytes) -> tuple[Command, Sequence | None, Principal]:
         row = _unpack(data, use_list=False)
         kind, shape = _IN[row[0]]
         if kind is Put:
-            _, who, session, seq, ack, *fields = row
-            key, value, lease, prev_kv, ignore_value, ignore_lease, ttl = fields
+            _, who, session, seq, ack, key, value, lease, prev_kv, keep_value, keep_lease, ttl = row
             if (
                 type(key) is not bytes
                 or type(value) is not bytes
                 or type(lease) is not int
                 or type(prev_kv) is not bool
-                or type(ignore_value) is not bool
-                or type(ignore_lease) is not bool
+                or type(keep_value) is not bool
+                or type(keep_lease) is not bool
                 or type(ttl) is not int
             ):
                 raise ValueError("a Put has a field of the wrong type")
@@ -262,11 +266,10 @@ def decode_command(data: bytes) -> tuple[Command, Sequence | None, Principal]:
             principal = _PRINCIPALS[who]
         else:
             user_id, shown_at = who
+            # Before the look-up, for which True is 1.
             if type(user_id) is not int or type(shown_at) is not int:
                 raise ValueError("a principal with a field of the wrong type")
-            if user_id < 1 or shown_at < 0:
-                raise ValueError("a principal with a field out of range")
-            principal = _new(Principal, who)
+            principal = _users.get(who) or _user(who)
         if not session:
             return command, None, principal
         if session < 0 or seq < 0 or ack < 0:
@@ -274,6 +277,17 @@ def decode_command(data: bytes) -> tuple[Command, Sequence | None, Principal]:
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise ValueError(f"not a command: {error!r} in {data[:64]!r}") from None
     return command, _new(Sequence, (session, seq, ack)), principal
+
+
+def _user(who: tuple[int, int]) -> Principal:
+    """The principal of a user, decoded; it is kept, since most entries are of few users."""
+    user_id, shown_at = who
+    if type(who) is not tuple or user_id < 1 or shown_at < 0:
+        raise ValueError("a principal with a field out of range")
+    if len(_users) >= USERS_KEPT_MAX:
+        _users.clear()
+    principal = _users[who] = Principal(user_id, shown_at)
+    return principal
 
 
 def encode_result(result: Result) -> bytes:

@@ -45,7 +45,7 @@ from actors.language.results import (
     SessionOpened,
 )
 from actors.store.alarms import AlarmTable
-from actors.store.auth.check import fault_of
+from actors.store.auth.check import fault_of, may_at_once
 from actors.store.auth.needs import Asked
 from actors.store.auth.table import AuthTable
 from actors.store.integrity import Check, hash_state
@@ -218,9 +218,10 @@ class Machine:
 
     def _execute(self, command: Command, principal: Principal) -> Result | None:
         # Before any alarm: who may not do something is told that, and not how the cluster is.
-        if self.auth.enabled:
-            if fault := fault_of(self.auth, principal, command, self.leases.keys_of):
+        if self.auth.enabled and not may_at_once(self.auth, principal, command):
+            if fault := self.fault_of(principal, command):
                 return Failure(fault)
+            # What is allowed at once grants no lease.
             self.leases.asker = principal.user_id
         # Refused here and not in the gateway: so every member refuses the same entries.
         if self.alarms.is_refusing:

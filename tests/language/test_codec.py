@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.language import codec
 from actors.language.auth import NOBODY, NODE, UNKNOWN, Principal
 from actors.language.codec import (
     COMMANDS,
@@ -229,6 +230,29 @@ def test_a_value_that_is_no_command_is_refused(fields: object) -> None:
 def test_a_value_that_is_no_result_is_refused(fields: object) -> None:
     with pytest.raises(ValueError, match="not a result"):
         decode_result(msgpack.packb(fields))
+
+
+@pytest.mark.parametrize(
+    "who", [(True, 9), (9, True), (9.0, 9), b"\x09\x09", (9, 9, 9), (0, 9), {9: 9}]
+)
+def test_what_equals_a_user_known_already_is_no_principal(who: object) -> None:
+    known = encode_command(Put(b"k", b"v"), None, Principal(9, 9))
+    for user in ((9, 9), (1, 9), (9, 1)):
+        decode_command(encode_command(Put(b"k", b"v"), None, Principal(*user)))
+    row = list(msgpack.unpackb(known, use_list=False))
+    row[1] = who
+    with pytest.raises(ValueError, match="not a command"):
+        decode_command(msgpack.packb(row))
+
+
+def test_the_principals_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec, "USERS_KEPT_MAX", 2)
+    users = [Principal(1_000 + number, 5) for number in range(6)]
+    first, *others = [encode_command(Put(b"k", b"v"), None, user) for user in users]
+    kept = decode_command(first)[2]
+    assert kept == users[0] and decode_command(first)[2] is kept
+    assert [decode_command(each)[2] for each in others] == users[1:]
+    assert decode_command(first)[2] is not kept, "it was forgotten"
 
 
 def _nested(levels: int) -> Txn:

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from actors.language import auth
 from actors.language import commands as c
 from actors.language import queries as q
-from actors.language.auth import NOBODY, NODE, Permission, PermissionType, Principal
+from actors.language.auth import NOBODY, NODE, UNKNOWN, Permission, PermissionType, Principal
 from actors.language.intervals import NO_KEY, KeyInterval, KeySet, interval_of
 from actors.language.limits import NO_LIMITS, UserLimits
 from actors.language.messages import ReadSnapshot
-from actors.store.auth.check import fault_of, readable
+from actors.store.auth import ready
+from actors.store.auth.check import fault_of, may_at_once, readable
 from actors.store.auth.needs import RULES, Asked, Authority, needs_of
 from actors.store.auth.table import AuthTable
 from actors.store.storage import AuthChange, AuthRecords
@@ -280,6 +281,111 @@ def test_a_role_that_is_deleted_is_nobodys() -> None:
     assert table.do(auth.RoleDelete("r"), 20) == ""
     assert table.users["ann"].roles == ()
     assert fault_of(table, ann, c.Range(b"a"), no_keys) == "PermissionDenied"
+
+
+# --- answers that are ready ---------------------------------------------------------------------
+
+OF_A_KEY: list[Any] = [
+    kind
+    for key in (b"a", b"b", b"bb", b"z")
+    for kind in (
+        c.Put(key, b"v"),
+        c.Put(key, b"v", prev_kv=True),
+        c.Put(key, b"v", lease=7),
+        c.Range(key),
+        c.Range(key, b"zz"),
+        c.Range(key, b"\0"),
+    )
+]
+
+
+def of_lease(_: int) -> tuple[bytes, ...]:
+    return (b"z",)
+
+
+def ready_user(kind: PermissionType, *others: auth.AuthCommand) -> tuple[AuthTable, Principal]:
+    """A user with a right to two intervals, about whom the table was asked."""
+    table = secured(
+        auth.UserAdd("ann", b"hash"),
+        auth.RoleAdd("r"),
+        auth.RoleGrantPermission("r", Permission(kind, b"a", b"b")),
+        auth.RoleGrantPermission("r", Permission(kind, b"bb")),
+        auth.UserGrantRole("ann", "r"),
+        *others,
+    )
+    ann = principal(table, "ann")
+    assert fault_of(table, ann, c.LeaseGrant(7, 1_000), no_keys) == ""
+    return table, ann
+
+
+@pytest.mark.parametrize("kind", PermissionType)
+def test_what_is_allowed_at_once_is_allowed_by_the_whole_check(kind: PermissionType) -> None:
+    table, ann = ready_user(kind)
+    at_once = [asked for asked in OF_A_KEY if may_at_once(table, ann, asked)]
+    assert not [each for each in at_once if fault_of(table, ann, each, of_lease)]
+    simple = [
+        each
+        for each in OF_A_KEY
+        if each in (c.Put(each.key, b"v"), c.Range(each.key))
+        and not fault_of(table, ann, each, of_lease)
+    ]
+    assert at_once == simple and len(simple) == (4 if kind is READWRITE else 2)
+
+
+def test_who_was_not_asked_about_has_no_answer_ready() -> None:
+    table, ann = ready_user(READWRITE)
+    earlier = Principal(ann.user_id, 1)
+    for other in (NOBODY, NODE, UNKNOWN, principal(table, "root"), earlier):
+        assert not may_at_once(table, other, c.Put(b"a", b"v"))
+    assert fault_of(table, earlier, c.Put(b"a", b"v"), no_keys) == "InvalidAuthToken"
+    assert not may_at_once(table, earlier, c.Put(b"a", b"v"))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        auth.AuthDisable(),
+        auth.UserAdd("bob"),
+        auth.UserDelete("ann"),
+        auth.UserChangePassword("ann", b"other"),
+        auth.UserGrantRole("ann", "operator"),
+        auth.UserRevokeRole("ann", "r"),
+        auth.UserAddKey("ann", bytes([7]) * 32),
+        auth.UserRemoveKey("ann", KEY),
+        auth.RoleAdd("s"),
+        auth.RoleDelete("r"),
+        auth.RoleGrantPermission("r", Permission(READ, b"a", b"b")),
+        auth.RoleRevokePermission("r", b"a", b"b"),
+        auth.RoleSetLimits("r", UserLimits(1, 1, 1, 1)),
+    ],
+)
+def test_no_answer_is_ready_after_a_change_of_users_or_roles(command: auth.AuthCommand) -> None:
+    table, ann = ready_user(READWRITE, auth.UserAddKey("ann", KEY))
+    assert may_at_once(table, ann, c.Put(b"a", b"v"))
+    assert table.do(command, 20) == ""
+    assert not may_at_once(table, ann, c.Put(b"a", b"v"))
+    assert not may_at_once(table, ann, c.Range(b"a"))
+
+
+def test_the_answers_that_are_ready_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ready, "READY_MAX", 3)
+    table, ann = ready_user(READWRITE)
+    for later in range(10):
+        shown = Principal(ann.user_id, ann.shown_at + later)
+        assert fault_of(table, shown, c.Put(b"a", b"v"), no_keys) == ""
+        assert may_at_once(table, shown, c.Put(b"a", b"v"))
+        assert len(table.ready.readable) == len(table.ready.writable) <= 3
+
+
+@pytest.mark.parametrize("end", [b"bb", None])
+def test_a_set_has_a_key_whatever_it_was_asked_before(end: bytes | None) -> None:
+    parts = [KeyInterval(b"\0", b"\0a"), KeyInterval(b"a", b"ab"), KeyInterval(b"b", end)]
+    found = KeySet(parts)
+    for before, key in product(KEYS, repeat=2):
+        found.has(before)
+        assert found.has(key) == any(holds(part, key) for part in parts), (before, key)
+        last = KeyInterval(found.last_start, found.last_end)
+        assert last == (b"", b"") or found.covers(last), (before, key)
 
 
 def test_changes_are_taken_once_and_make_the_same_table_again() -> None:

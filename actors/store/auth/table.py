@@ -19,6 +19,7 @@ from actors.language.auth import (
     AuthNews,
     Permission,
     PermissionType,
+    Principal,
     Role,
     RoleAdd,
     RoleDelete,
@@ -34,9 +35,10 @@ from actors.language.auth import (
     UserRemoveKey,
     UserRevokeRole,
 )
-from actors.language.intervals import KeySet, interval_of
+from actors.language.intervals import EVERY_KEY, KeySet, interval_of
 from actors.language.limits import NO_LIMITS, UserLimits, limits_together
 from actors.store.auth.news import Untold
+from actors.store.auth.ready import Ready
 from actors.store.storage import NO_AUTH, AuthChange, AuthRecords
 from cluster.faults import MaybeFault
 
@@ -79,7 +81,8 @@ class AuthTable:
         self._by_id = {user.id: user for user in self.users.values()}
         self._by_key = {key: user for user in self.users.values() for key in user.keys}
         # What users may do, by their ids, as far as somebody has asked since the last change.
-        self.rights: dict[int, Rights] = {}
+        self._rights: dict[int, Rights] = {}
+        self.ready = Ready()
         self._is_changed = False
         self._changed_users: set[str] = set()
         self._changed_roles: set[str] = set()
@@ -97,22 +100,35 @@ class AuthTable:
 
     def rights_of(self, user_id: int) -> Rights | None:
         """What the user with this id may do; None: there is no such user."""
-        found = self.rights.get(user_id)
+        found = self._rights.get(user_id)
         if found is None:
             user = self._by_id.get(user_id)
             if user is None:
                 return None
-            found = self.rights[user_id] = self._rights_from(user)
+            found = self._rights[user_id] = self._rights_from(user)
+        return found
+
+    def rights_shown(self, principal: Principal) -> Rights | None:
+        """What a principal may do; None: what it has shown is worth nothing any more, or never was.
+
+        The answer is ready from then on, until the next change.
+        """
+        found = self.rights_of(principal.user_id)
+        if found is None or principal.shown_at < found.valid_from:
+            return None
+        self.ready.keep(principal, found.reads, found.writes)
         return found
 
     def _rights_from(self, user: User) -> Rights:
+        names = frozenset(user.roles)
+        if ROOT in names:
+            return Rights(names, EVERY_KEY, EVERY_KEY, user.valid_from, True, NO_LIMITS)
         roles = [self.roles[name] for name in user.roles if name in self.roles]
         given = [each for role in roles for each in role.permissions]
         reads = [each for each in given if each.kind is not PermissionType.WRITE]
         writes = [each for each in given if each.kind is not PermissionType.READ]
-        names, is_root = frozenset(user.roles), ROOT in user.roles
-        limits = NO_LIMITS if is_root else limits_together(role.limits for role in roles)
-        return Rights(names, _keys(reads), _keys(writes), user.valid_from, is_root, limits)
+        limits = limits_together(role.limits for role in roles)
+        return Rights(names, _keys(reads), _keys(writes), user.valid_from, False, limits)
 
     def limits_of(self, user_id: int) -> UserLimits:
         """How much the user with this id may take, while requests are checked."""
@@ -352,7 +368,8 @@ class AuthTable:
 
     def _changed(self) -> None:
         self.state = self.state._replace(revision=self._next)
-        self.rights.clear()
+        self._rights.clear()
+        self.ready.forget()
         self._is_changed = self._untold.is_news = True
 
     def take_changes(self) -> AuthChange | None:

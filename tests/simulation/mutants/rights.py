@@ -11,7 +11,9 @@ from actors.language.auth import NODE
 from actors.language.commands import DeleteRange, Put, Txn
 from actors.language.intervals import KeyInterval, KeySet
 from actors.language.messages import WatchOpen
+from actors.store.auth.check import may_at_once
 from actors.store.auth.needs import needs_of
+from actors.store.auth.ready import Ready
 from actors.store.auth.table import AuthTable, Rights
 from actors.store.listeners import Listeners
 from actors.store.machine import Machine
@@ -34,6 +36,24 @@ def older_rights_decide() -> AbstractContextManager[Any]:
         return found[user_id]
 
     return patch.object(AuthTable, "rights_of", careless)
+
+
+@mutant_of_rights
+def ready_answers_outlive_a_change() -> AbstractContextManager[Any]:
+    """What somebody may read and write is answered as before the last change of rights."""
+    return patch.object(Ready, "forget", lambda _: None)
+
+
+@mutant_of_rights
+def ready_answers_give_previous_values() -> AbstractContextManager[Any]:
+    """Whoever may write a key at once is given what was there before."""
+    ask = may_at_once
+
+    def careless(table: AuthTable, principal: Any, asked: Any) -> bool:
+        asked = asked._replace(prev_kv=False) if isinstance(asked, Put) else asked
+        return ask(table, principal, asked)
+
+    return patch("actors.store.machine.may_at_once", careless)
 
 
 @mutant_of_rights
