@@ -11,20 +11,25 @@ from typing import Any, Final, Self
 import zmq
 
 from cluster import wire
-from cluster.curve import KeyPair, new_pair, z85
+from cluster.client.identity import NO_IDENTITY, ClientIdentity
+from cluster.client.ways import Ways
+from cluster.curve import new_pair
 from cluster.errors import LeaseholdError, ProtocolError, UnavailableError, exception_for
 from cluster.faults import name_of
+from cluster.keyed import seal
 
 DIAL_SECONDS: Final = 2.0
 
 
 class Wires:
-    """`connections` connections, to the addresses (tcp://HOST:PORT, or ...#KEY of a node) in turn.
+    """`connections` connections, to the addresses in turn.
+
+    An address is tcp://HOST:PORT, tcp://HOST:PORT#KEY of a node, or https://HOST:PORT.
 
     With `leader_only` all of them are to the leader. With `credentials`, a name and a password,
-    `shown` has what each request must show. `pair` is shown to nodes whose addresses have keys; by
-    default one that nobody knows. Raises UnavailableError when a node that is needed does
-    not answer within `dial_seconds`.
+    `shown` has what each request must show. `identity` is shown to nodes whose addresses have keys,
+    and to those inside TLS. Raises UnavailableError when a node that is needed does not answer
+    within `dial_seconds`.
     """
 
     def __init__(
@@ -35,12 +40,13 @@ class Wires:
         leader_only: bool = False,
         dial_seconds: float = DIAL_SECONDS,
         credentials: tuple[str, str] | None = None,
-        pair: KeyPair | None = None,
+        identity: ClientIdentity = NO_IDENTITY,
     ) -> None:
         assert addresses, "no endpoint"
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._dial_seconds = dial_seconds
-        self._pair = pair
+        self._pair = identity.pair
+        self._ways = Ways(identity.tls)
         self.sockets: list[zmq.Socket[bytes]] = []
         self.shown: dict[str, str] = {}
         try:
@@ -68,6 +74,7 @@ class Wires:
     def close(self) -> None:
         """Close every connection."""
         self._context.destroy(linger=0)
+        self._ways.close()
 
     def __enter__(self) -> Self:
         return self
@@ -81,13 +88,12 @@ class Wires:
         socket.linger = 0
         # No limit on the queue: the load limits the requests under way.
         socket.set_hwm(0)
+        socket.setsockopt(zmq.IPV6, 1)
         url, _, key = address.partition("#")
         if key:
             self._pair = self._pair or new_pair()
-            socket.setsockopt(zmq.CURVE_SERVERKEY, z85(key))
-            socket.setsockopt(zmq.CURVE_PUBLICKEY, z85(self._pair.public))
-            socket.setsockopt(zmq.CURVE_SECRETKEY, z85(self._pair.secret))
-        socket.connect(url)
+            seal(socket, key, self._pair)
+        socket.connect(self._ways.to(url))
         self._ask(socket, {"op": "status"}, address)
         return socket
 
@@ -105,7 +111,11 @@ class Wires:
     ) -> dict[str, Any]:
         socket.send(wire.pack(request))
         if not socket.poll(int(self._dial_seconds * 1000)):
-            raise UnavailableError(f"no answer from {where} within {self._dial_seconds:g} s")
+            reason = self._ways.reason(where)
+            because = f": {reason}" if reason else ""
+            raise UnavailableError(
+                f"no answer from {where} within {self._dial_seconds:g} s{because}"
+            )
         reply = decoded(socket.recv())
         if "error" in reply:
             raise exception_for(reply["error"]["code"], reply["error"]["message"])

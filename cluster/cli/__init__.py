@@ -119,7 +119,7 @@ COMMANDS: Final[CommandTable] = {
     ),
     "check": (
         "Checks a property of the cluster",
-        {"perf": "cluster.cli.check:perf"},
+        {"perf": "cluster.cli.check:perf", "datascale": "cluster.cli.datascale:datascale"},
     ),
     "lock": "cluster.cli.lock:lock",
     "elect": "cluster.cli.lock:elect",

@@ -182,7 +182,7 @@ def _wires(settings: CliSettings, conns: int | None, target_leader: bool) -> Wir
 
     if settings.write_out not in FORMATS:
         raise CommandError(f'bench prints {" or ".join(FORMATS)}, not "{settings.write_out}"')
-    addresses = list(settings.plain_addresses("bench").values())
+    addresses = list(settings.addresses().values())
     connections = len(addresses) if conns is None else conns
     _within("--conns", connections, 1, CONNECTIONS_MAX)
     return Wires(
@@ -191,7 +191,7 @@ def _wires(settings: CliSettings, conns: int | None, target_leader: bool) -> Wir
         leader_only=target_leader,
         dial_seconds=settings.dial_timeout_seconds,
         credentials=settings.credentials(),
-        pair=settings.pair(),
+        identity=settings.identity(),
     )
 
 

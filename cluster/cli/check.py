@@ -1,13 +1,13 @@
 """leasectl check perf: whether the cluster keeps up with a load, as etcdctl judges it.
 
-The load is made by `cluster.bench`; what counts as enough is etcdctl's.
+The load is made by `cluster.bench`; what counts as enough is etcdctl's. `datascale` is the other
+check.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from math import fsum, sqrt
+from collections.abc import Mapping
+from math import ceil, fsum, sqrt
 from random import Random
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -16,10 +16,12 @@ import click
 from cluster.cli.app import PROGRAM, Command
 from cluster.cli.ending import EXIT_BAD_FEATURE, EXIT_ERROR, EXIT_INVALID_INPUT, CommandError
 from cluster.cli.output import emit
+from cluster.cli.progress_line import ProgressLine
 from cluster.cli.settings import CliSettings, GoSeconds
 
 if TYPE_CHECKING:
     from cluster.bench.figures import Figures
+    from cluster.bench.wires import Wires
     from cluster.bench.workload import Workload
     from cluster.client.api import Client
 
@@ -48,6 +50,9 @@ CONNECTIONS_MAX: Final = 100
 
 KEY_BYTES: Final = 256
 VALUE_BYTES: Final = 1_024
+DELETE_SECONDS: Final = 600.0
+"""To delete millions of keys takes longer than other requests."""
+
 THROUGHPUT_LEAST: Final = 0.9
 """Of the writes that are wanted; with less the check fails."""
 
@@ -80,33 +85,20 @@ def perf(
 ) -> None:
     """Write for a minute, and say whether the cluster keeps up."""
     from cluster.bench import paced  # noqa: PLC0415 - no sockets before they are used
-    from cluster.bench.wires import Wires  # noqa: PLC0415
 
     settings.require_known_format()
     if load not in LOADS:
         raise CommandError(f"unknown load option {load}", EXIT_BAD_FEATURE)
     wanted = LOADS[load]
-    addresses = list(settings.plain_addresses("check perf").values())
     with settings.connect() as client:
-        _require_unused(client, prefix)
-        connections = min(wanted.clients, CONNECTIONS_MAX)
-        with Wires(
-            addresses,
-            connections,
-            dial_seconds=settings.dial_timeout_seconds,
-            credentials=settings.credentials(),
-            pair=settings.pair(),
-        ) as wires:
+        require_unused(client, prefix)
+        with wires_of(settings, wanted.clients) as wires:
+            progress = ProgressLine("s", ceil(duration))
             figures = paced.run(
-                "check perf", wires, _puts(prefix), *wanted, duration, _progress(duration)
+                "check perf", wires, _puts(prefix), *wanted, duration, progress.show
             )
-        revision = client.delete(prefix, prefix=True).header.revision
-        if auto_compact:
-            emit(f"Compacting with revision {revision}".encode())
-            client.compact(revision, physical=True)
-            emit(f"Compacted with revision {revision}".encode())
-    if auto_defrag:
-        _defragment(settings)
+            progress.end(ceil(duration))
+        clean_up(settings, client, prefix, compacts=auto_compact, defragments=auto_defrag)
     lines, is_enough = verdict(figures, wanted.per_second)
     emit(*(line.encode() for line in lines))
     if not is_enough:
@@ -117,10 +109,7 @@ def verdict(figures: Figures, per_second: int) -> tuple[list[str], bool]:
     """What etcdctl says of such figures, line by line, and whether they are enough."""
     slowest, stddev = figures.percentile(100) / 1_000, _stddev_seconds(figures)
     writes = int(figures.rate) + 1  # etcdctl counts the second that has begun
-    lines: list[str] = []
-    if figures.errors:
-        lines.append("FAIL: too many errors")
-        lines += [f"FAIL: ERROR({text}) -> {count}" for text, count in figures.errors.items()]
+    lines = failures(figures.errors)
     is_fast = figures.rate > THROUGHPUT_LEAST * per_second
     is_prompt = slowest <= SLOWEST_SECONDS_MAX
     is_even = stddev <= STDDEV_SECONDS_MAX
@@ -137,6 +126,12 @@ def verdict(figures: Figures, per_second: int) -> tuple[list[str], bool]:
     return [*lines, "PASS" if is_enough else "FAIL"], is_enough
 
 
+def failures(errors: Mapping[str, int]) -> list[str]:
+    """What etcdctl says of the errors of a check, if there are any."""
+    told = [f"FAIL: ERROR({text}) -> {count}" for text, count in errors.items()]
+    return ["FAIL: too many errors", *told] if told else []
+
+
 def _stddev_seconds(figures: Figures) -> float:
     if not figures.answered:
         return 0.0
@@ -145,7 +140,21 @@ def _stddev_seconds(figures: Figures) -> float:
     return sqrt(squares / figures.answered) / 1_000
 
 
-def _require_unused(client: Client, prefix: str) -> None:
+def wires_of(settings: CliSettings, clients: int) -> Wires:
+    """The connections of so many clients, which share them above CONNECTIONS_MAX."""
+    from cluster.bench.wires import Wires  # noqa: PLC0415
+
+    return Wires(
+        list(settings.addresses().values()),
+        min(clients, CONNECTIONS_MAX),
+        dial_seconds=settings.dial_timeout_seconds,
+        credentials=settings.credentials(),
+        identity=settings.identity(),
+    )
+
+
+def require_unused(client: Client, prefix: str) -> None:
+    """End the command if there are keys with the prefix: the check would delete them."""
     if client.range(prefix, prefix=True, limit=1).kvs:
         raise CommandError(
             f"prefix \"{prefix}\" has keys. Delete with '{PROGRAM} del --prefix {prefix}' first",
@@ -164,21 +173,24 @@ def _puts(prefix: str) -> Workload:
     return workload.Workload(fields, "key", [wire.pack(key) for key in keys])
 
 
-def _progress(seconds: float) -> Callable[[int], None]:
-    """Shows a person the time that has passed; a pipe gets nothing."""
+def clean_up(
+    settings: CliSettings, client: Client, prefix: str, *, compacts: bool, defragments: bool
+) -> None:
+    """Delete the keys of a check, and compact and defragment if that is wanted."""
+    from cluster.client.replies import of  # noqa: PLC0415 - as connect() does
+    from cluster.client.requests import prefix_end, request  # noqa: PLC0415
+    from cluster.client.results import DeleteResult  # noqa: PLC0415
 
-    def show(second: int) -> None:
-        if sys.stderr.isatty():
-            end = "\n" if second >= seconds else ""
-            sys.stderr.write(f"\r{second} of {seconds:g} s{end}")
-            sys.stderr.flush()
-
-    return show
-
-
-def _defragment(settings: CliSettings) -> None:
-    for endpoint in settings.endpoint_list():
+    key = prefix.encode()
+    fields = request("delete_range", key=key, range_end=prefix_end(key))
+    deleted = client.request(fields, of(DeleteResult), timeout=DELETE_SECONDS)
+    revision = deleted.header.revision
+    if compacts:
+        emit(f"Compacting with revision {revision}".encode())
+        client.compact(revision, physical=True)
+        emit(f"Compacted with revision {revision}".encode())
+    for endpoint in settings.endpoint_list() if defragments else ():
         emit(f'Defragmenting "{endpoint}"'.encode())
-        with settings.connect([endpoint]) as client:
-            client.defragment(endpoint)
+        with settings.connect([endpoint]) as direct:
+            direct.defragment(endpoint)
         emit(f'Defragmented "{endpoint}"'.encode())

@@ -15,7 +15,10 @@ from typing import Any, Final
 import zmq
 
 from cluster.client.engine.endpoints import address
-from cluster.curve import KeyPair
+from cluster.client.engine.login import NOT_LOGGED_IN
+from cluster.client.identity import NO_IDENTITY, ClientIdentity
+from cluster.client.ways import Ways
+from cluster.faults import name_of
 from cluster.launcher.nodes.probe import NodeStatus, OrderAnswered, ProbeLink, leader_among
 from cluster.launcher.screens.asking import Asking
 from cluster.launcher.screens.view import ClusterView, NodeView, role_of, view_with
@@ -24,6 +27,9 @@ from cluster.schemes import HTTP, HTTPS, TCP
 
 STATUS_SECONDS: Final = 0.5
 MEMBERS_SECONDS: Final = 3.0
+
+LOGIN_SECONDS: Final = 3.0
+"""How soon to log in again where that was not answered, or is not needed."""
 
 SILENT_SECONDS: Final = 2.0
 """A node that has not answered for this time is shown as silent."""
@@ -41,19 +47,30 @@ class _Node:
         self.status: NodeStatus | None = None
         self.status_at = float("-inf")
         self.listing: int | None = None
+        self.login: int | None = None
 
     def is_silent(self, now: float) -> bool:
         return now - self.status_at > SILENT_SECONDS
 
 
 class Observer:
-    """A cluster seen from outside. `endpoints` are ZeroMQ addresses by how they were written.
+    """A cluster seen from outside. `endpoints` are addresses by how they were written.
 
-    The pair is for nodes whose addresses name their keys.
+    `identity` is shown to nodes whose addresses name their keys, and to those inside TLS. With
+    `credentials`, a name and a password, it logs in, as long as the nodes check who asks.
     """
 
-    def __init__(self, endpoints: Mapping[str, str], pair: KeyPair | None = None) -> None:
-        self._pair = pair
+    def __init__(
+        self,
+        endpoints: Mapping[str, str],
+        identity: ClientIdentity = NO_IDENTITY,
+        credentials: tuple[str, str] | None = None,
+    ) -> None:
+        self._pair = identity.pair
+        self._ways = Ways(identity.tls)
+        self._credentials = credentials
+        self._shown: dict[str, str] = {}
+        self._login_due = 0.0
         # Members may have keys for each other alone: then clients go without.
         self._uses_keys = any("#" in where for where in endpoints.values())
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -94,9 +111,15 @@ class Observer:
         leads = None if leader is None else self._name(leader)
         return view_with(leads, sorted(rows, key=lambda row: row.name))
 
+    def reason(self, endpoint: str) -> str:
+        """Why an endpoint cannot be reached inside TLS; "" if nothing is known."""
+        node = self._nodes.get(endpoint)
+        return "" if node is None else self._ways.reason(node.address)
+
     def close(self) -> None:
         """Close all links."""
         self._context.destroy(linger=0)
+        self._ways.close()
 
     # --- asking ---
 
@@ -117,11 +140,18 @@ class Observer:
                 node.link.ask_status()
         links = {name: node.link for name, node in self._nodes.items() if not node.is_silent(now)}
         self._asking.ask(links, now)
-        if now >= self._members_due and links:
-            # The node that answered last is the likeliest to answer.
-            latest = max((self._nodes[name] for name in links), key=lambda node: node.status_at)
+        if not links:
+            return
+        # The node that answered last is the likeliest to answer.
+        latest = max((self._nodes[name] for name in links), key=lambda node: node.status_at)
+        if now >= self._members_due:
             latest.listing = latest.link.give_order({"op": "member_list"})
             self._members_due = now + MEMBERS_SECONDS
+        if self._credentials is not None and not self._shown and now >= self._login_due:
+            name, password = self._credentials
+            order = {"op": "authenticate", "name": name, "password": password}
+            latest.login = latest.link.give_order(order)
+            self._login_due = now + LOGIN_SECONDS
 
     def _take(self, now: float) -> None:
         for name, node in list(self._nodes.items()):
@@ -129,15 +159,31 @@ class Observer:
                 if isinstance(answer, NodeStatus):
                     node.status, node.status_at = answer, now
                 elif isinstance(answer, OrderAnswered):
-                    is_listing = answer.number == node.listing and not answer.error
-                    if not self._asking.answered(name, answer, now) and is_listing:
-                        self._note_members(answer.reply["members"])
+                    self._take_answer(name, node, answer, now)
         self._drop_doubles()
+
+    def _take_answer(self, name: str, node: _Node, answer: OrderAnswered, now: float) -> None:
+        if name_of(answer.error) in NOT_LOGGED_IN:
+            self._show({})
+        if self._asking.answered(name, answer, now) or answer.error:
+            return
+        if answer.number == node.listing:
+            self._note_members(answer.reply["members"])
+        elif answer.number == node.login:
+            self._show({"token": answer.reply["token"]})
+
+    def _show(self, shown: dict[str, str]) -> None:
+        """Say who asks in this way from now on."""
+        self._shown = shown
+        for node in self._nodes.values():
+            node.link.shown = shown
 
     # --- who is there ---
 
     def _connect(self, endpoint: str, where: str) -> None:
-        self._nodes[endpoint] = _Node(ProbeLink(self._context, where, self._pair), endpoint, where)
+        link = ProbeLink(self._context, self._ways.to(where), self._pair)
+        link.shown = self._shown
+        self._nodes[endpoint] = _Node(link, endpoint, where)
 
     def _note_members(self, members: list[Mapping[str, Any]]) -> None:
         self._members = {member["ID"]: member for member in members}
@@ -205,9 +251,11 @@ class Observer:
         pin = f"#{keys[-1]}" if keys else ""
         found: list[str] = []
         for url in sorted(member["clientURLs"], key=lambda url: not url.startswith(HTTP)):
-            # The table does not speak TLS, and a front that knows no keys lets nobody in by one.
-            if url.startswith(HTTPS) or (pin and not url.startswith(TCP)):
+            # Who asks inside TLS asks all members there, and others none.
+            if url.startswith(HTTPS) is not self._ways.are_secure:
                 continue
+            if pin and not url.startswith(TCP):
+                continue  # a front that knows no keys lets nobody in by one
             with suppress(ValueError):  # it advertises what nobody can reach
                 found.append(address(url) + pin)
         return found

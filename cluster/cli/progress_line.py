@@ -7,12 +7,15 @@ import time
 from typing import Final
 
 AGAIN_SECONDS: Final = 0.2
+BAR_COLUMNS: Final = 20
 
 
 class ProgressLine:
-    """Shows a terminal on stderr how many of these things are done; a pipe gets nothing."""
+    """Shows a terminal on stderr how many of these things are done, with a bar if it is known how
+    many there will be; a pipe gets nothing."""
 
     def __init__(self, things: str, total: int | None = None) -> None:
+        self._total = total
         self._of = f"{things}" if total is None else f"of {total:,} {things}"
         self._is_shown = sys.stderr.isatty()
         self._next = 0.0
@@ -29,5 +32,11 @@ class ProgressLine:
             self._write(done, "\n")
 
     def _write(self, done: int, end: str) -> None:
-        sys.stderr.write(f"\r{done:,} {self._of}{end}")
+        sys.stderr.write(f"\r{self._bar(done)}{done:,} {self._of}{end}")
         sys.stderr.flush()
+
+    def _bar(self, done: int) -> str:
+        if not self._total:
+            return ""
+        full = BAR_COLUMNS * min(done, self._total) // self._total
+        return f"[{'#' * full:<{BAR_COLUMNS}}] "

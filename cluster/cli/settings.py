@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -21,20 +21,23 @@ from cluster.cli.ending import (
     go_text,
 )
 from cluster.errors import LeaseholdError
-from cluster.schemes import HTTPS
 from cluster.tls.files import FLAGS, ClientFiles
 from cluster.values import parse_duration, parse_int, parse_seconds
 
 if TYPE_CHECKING:
     from cluster.cli.printers import Printer
     from cluster.client.api import Client
-    from cluster.curve import KeyPair
+    from cluster.client.identity import ClientIdentity
+    from cluster.client.threads.key_client import BytesKeyClient
 
     _IntType = click.ParamType[int]
     _FloatType = click.ParamType[float]
 else:
     # Older releases of click have no type parameter here.
     _IntType = _FloatType = click.ParamType
+
+Made = TypeVar("Made")
+AnyClient = TypeVar("AnyClient", bound="BytesKeyClient")
 
 ENVIRONMENT_PREFIXES: Final = ("LEASECTL_", "ETCDCTL_")
 
@@ -68,16 +71,9 @@ class CliSettings:
         """Each endpoint, as it was written."""
         return list(self._parsed(self.endpoints or None))
 
-    def plain_addresses(self, command: str) -> dict[str, str]:
-        """The ZeroMQ address of each endpoint, by how it was written, for a command without TLS."""
-        addresses = self._parsed(self.endpoints or None)
-        for endpoint, address in addresses.items():
-            if address.startswith(HTTPS):
-                text = (
-                    f"{command} does not speak TLS, as {endpoint} asks for: name tcp:// or http://"
-                )
-                raise CommandError(f"{text} endpoints", EXIT_BAD_CONNECTION)
-        return addresses
+    def addresses(self) -> dict[str, str]:
+        """The address of each endpoint, by how it was written: ZeroMQ's, or with https."""
+        return self._parsed(self.endpoints or None)
 
     def connect(self, endpoints: Iterable[str] | None = None) -> AbstractContextManager[Client]:
         """A client for these endpoints, or for those of the options, logged in if there is a user.
@@ -85,15 +81,30 @@ class CliSettings:
         Without a user it connects on first use. A login that fails ends the command. A client that
         is shared serves where nothing else is asked for.
         """
-        if endpoints is None and self._shared is not None and self._shared[1] == self._way:
-            return nullcontext(self._shared[0])
-        client = self.client(endpoints)
+        if endpoints is None and (shared := self._shared_client()) is not None:
+            return nullcontext(shared)
+        return self._logged_in(self.client(endpoints))
+
+    def connect_for_keys(self) -> AbstractContextManager[BytesKeyClient]:
+        """The same for a command that needs the operations on keys alone: that loads faster."""
+        if (shared := self._shared_client()) is not None:
+            return nullcontext(shared)
+        from cluster.client.threads.key_client import KeyClient, KeyTwin  # noqa: PLC0415
+
+        return self._logged_in(KeyClient(self._made(KeyTwin[bytes], None)))
+
+    def _logged_in(self, client: AnyClient) -> AnyClient:
         try:
             client.log_in()
         except LeaseholdError as error:
             client.close()
             failure(error, EXIT_BAD_CONNECTION, go_text(error))
         return client
+
+    def _shared_client(self) -> Client | None:
+        if self._shared is None or self._shared[1] != self._way:
+            return None
+        return self._shared[0]
 
     def share(self, client: Client) -> None:
         """Have these settings, and copies that lead to the same place, use this client."""
@@ -116,12 +127,16 @@ class CliSettings:
         """The same, but it connects and logs in on first use."""
         from cluster.client.api import Client  # noqa: PLC0415 - `leasectl version` needs no sockets
 
+        return self._made(Client, endpoints)
+
+    def _made(self, make: Callable[..., Made], endpoints: Iterable[str] | None) -> Made:
+        """What is made with the arguments of a client; a wrong one ends the command."""
         self._check_files()
         self._show_log()
         user, password = self.credentials() or (None, None)
         parsed = self._parsed(endpoints or self.endpoints or None)
         try:
-            return Client(
+            return make(
                 parsed,
                 dial_timeout=self.dial_timeout_seconds,
                 timeout=self.command_timeout_seconds,
@@ -138,13 +153,13 @@ class CliSettings:
         except ValueError as error:
             raise CommandError(str(error), EXIT_BAD_ARGUMENTS) from None
 
-    def pair(self) -> KeyPair | None:
-        """The own key, where endpoints name those of their nodes; None: there is none."""
+    def identity(self) -> ClientIdentity:
+        """What is shown to the nodes: a certificate inside TLS, and the own key, if there are."""
         from cluster.client.identity import identity_for  # noqa: PLC0415
 
-        addresses = self._parsed(self.endpoints or None)
+        self._check_files()
         try:
-            return identity_for(addresses, self._files, self.key_file, os.environ).pair
+            return identity_for(self.addresses(), self._files, self.key_file, os.environ)
         except ValueError as error:
             raise CommandError(str(error), EXIT_BAD_ARGUMENTS) from None
 

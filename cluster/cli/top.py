@@ -58,7 +58,11 @@ def top(settings: CliSettings, words: tuple[str, ...], interval: float, plain: b
         raise CommandError(f"{settings.write_out} not supported as output format", EXIT_BAD_FEATURE)
     from cluster.cli.observer import Observer  # noqa: PLC0415 - `top --help` needs no sockets
 
-    observer = Observer(settings.plain_addresses("top"), settings.pair())
+    credentials = settings.credentials()
+    if credentials is not None:
+        with settings.connect():
+            pass  # a wrong password is told now
+    observer = Observer(settings.addresses(), settings.identity(), credentials)
     try:
         if settings.write_out == "json" or plain or not can_move_cursor():
             _look_once(observer, settings)
@@ -76,8 +80,8 @@ def _look_once(observer: Observer, settings: CliSettings) -> None:
     while time.monotonic() < deadline and not observer.has_found_all:
         observer.serve(deadline)
     if not observer.has_answers:
-        text = f"no endpoint answers: {', '.join(settings.endpoint_list())}"
-        raise CommandError(text, EXIT_BAD_CONNECTION)
+        named = [_with_reason(each, observer.reason(each)) for each in settings.endpoint_list()]
+        raise CommandError(f"no endpoint answers: {', '.join(named)}", EXIT_BAD_CONNECTION)
     until = time.monotonic() + LOOK_SECONDS
     while time.monotonic() < until:
         observer.serve(until)
@@ -86,6 +90,10 @@ def _look_once(observer: Observer, settings: CliSettings) -> None:
         emit(json.dumps(_document(view)).encode())
     else:
         emit("\n".join(text_of(view)).encode("utf-8", "replace"))
+
+
+def _with_reason(endpoint: str, reason: str) -> str:
+    return f"{endpoint} ({reason})" if reason else endpoint
 
 
 def _document(view: ClusterView) -> dict[str, object]:

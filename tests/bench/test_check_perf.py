@@ -1,7 +1,8 @@
-"""`leasectl check perf`: what it says of figures, and a short check of a real node."""
+"""`leasectl check`: what it says of figures, and short checks of a real node."""
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Iterator
 from random import Random
@@ -13,8 +14,11 @@ from cluster.bench import paced, workload
 from cluster.bench.figures import Figures
 from cluster.bench.wires import Wires
 from cluster.cli.check import LOADS, verdict
+from cluster.cli.datascale import SCALES
+from cluster.cli.progress_line import ProgressLine
 from cluster.launcher.local import LocalCluster
 from tests.bench.commands import leasectl
+from tests.limits import HANG_SECONDS
 
 
 def figures(*latencies_ms: float, seconds: float = 1.0, **errors: int) -> Figures:
@@ -73,6 +77,26 @@ def test_run_without_any_answer_fails() -> None:
 def test_loads_have_short_and_long_names() -> None:
     assert list(LOADS) == ["s", "small", "m", "medium", "l", "large", "xl", "xLarge"]
     assert LOADS["xl"] == LOADS["xLarge"] == (15_000, 1_000)
+    assert SCALES.keys() == LOADS.keys()
+    assert SCALES["m"] == SCALES["medium"] == (100_000, 200)
+
+
+@pytest.mark.quick
+def test_a_person_sees_a_bar_and_a_pipe_sees_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ProgressLine("keys", 4).end(4)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    progress = ProgressLine("keys", 2_000)
+    progress.show(500)
+    progress.end(2_000)
+    ProgressLine("keys").end(7)
+    assert capsys.readouterr().err == (
+        "\r[#####               ] 500 of 2,000 keys"
+        "\r[####################] 2,000 of 2,000 keys\n"
+        "\r7 keys\n"
+    )
 
 
 # --- a real node ------------------------------------------------------------------------------
@@ -119,10 +143,29 @@ def test_check_says_its_verdict_and_leaves_no_key(cluster: LocalCluster) -> None
         assert client.range("/etcdctl-check-perf/", prefix=True).count == 0
 
 
-def test_prefix_with_keys_is_refused_and_left_alone(cluster: LocalCluster) -> None:
+def test_many_keys_are_put_and_deleted_and_their_memory_is_told(cluster: LocalCluster) -> None:
+    result = leasectl(cluster, "check", "datascale", "--keys=1200", "--auto-compact")
+    began, compacting, compacted, told = result.stdout.splitlines()
+    assert began == (
+        "Start data scale check for work load [1200 key-value pairs, 1024 bytes per key-value,"
+        " 50 concurrent clients]."
+    )
+    assert compacting.removeprefix("Compacting") == compacted.removeprefix("Compacted")
+    assert re.fullmatch(r"PASS: Approximate system memory used : -?\d+\.\d\d MB\.", told)
+    assert (result.returncode, result.stderr) == (0, "")
+    revision = int(compacted.rpartition(" ")[2])
+    with Client(cluster.endpoints) as client:
+        assert client.range("/etcdctl-check-datascale/", prefix=True).count == 0
+        deleted = client.watch(b"/", from_key=True, start_revision=revision).get(HANG_SECONDS)
+    assert deleted.type == "DELETE"
+    assert len(deleted.kv.key) == len("/etcdctl-check-datascale/") + 512
+
+
+@pytest.mark.parametrize("check", ["perf", "datascale"])
+def test_prefix_with_keys_is_refused_and_left_alone(cluster: LocalCluster, check: str) -> None:
     with Client(cluster.endpoints) as client:
         client.put("/mine/a", "1")
-        result = leasectl(cluster, "check", "perf", "--prefix=/mine/")
+        result = leasectl(cluster, "check", check, "--prefix=/mine/")
         assert client.get("/mine/a") is not None
     assert (result.returncode, result.stdout) == (3, "")
     assert result.stderr == (

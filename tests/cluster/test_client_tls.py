@@ -237,8 +237,9 @@ def test_flags_and_variables_of_etcdctl_name_the_files(authority: Authority) -> 
         environment_settings({"LEASECTL_INSECURE_SKIP_TLS_VERIFY": "perhaps"})
     with pytest.raises(CommandError, match=r"^--cacert=none: No such file"):
         CliSettings(cacert="none").connect()
-    with pytest.raises(CommandError, match=r"^top does not speak TLS, as a:1 asks for"):
-        CliSettings(cacert="none", endpoints=["a:1"]).plain_addresses("top")
+    with pytest.raises(CommandError, match=r"^--cacert=none: No such file"):
+        CliSettings(cacert="none", endpoints=["a:1"]).identity()
+    assert CliSettings(cacert="none", endpoints=["a:1"]).addresses() == {"a:1": "https://a:1"}
 
 
 def from_another_process(name: str) -> bytes:

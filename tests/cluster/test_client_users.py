@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -19,8 +20,10 @@ from cluster import (
 )
 from cluster.bench import load, workload
 from cluster.bench.wires import Wires
+from cluster.cli.observer import Observer
 from cluster.client.auth_results import Permission, RoleLimits
 from cluster.launcher.local import LocalCluster
+from tests.cluster.probe import until
 from tests.cluster.shells import SHELLS, run
 from tests.limits import HANG_SECONDS
 
@@ -185,3 +188,28 @@ def test_a_load_is_put_on_the_cluster_as_a_user(node: LocalCluster, root: Client
         assert not load.run("put", wires, puts, 50, 5).errors
     with Wires(addresses, 1) as wires:
         assert load.run("put", wires, puts, 50, 5).errors == {"etcdserver: user name is empty": 50}
+
+
+def test_who_looks_at_all_members_logs_in_and_does_so_again(
+    node: LocalCluster, root: Client
+) -> None:
+    seen: set[int | None] = {None}
+
+    def is_hashed_anew() -> bool:
+        observer.serve(time.monotonic() + 0.05)
+        (member,) = observer.view(time.monotonic()).nodes
+        is_new = member.hash not in seen
+        seen.add(member.hash)
+        return is_new
+
+    root.put("first", "1")
+    addresses = {"n1": f"tcp://{node.endpoints[0]}"}
+    observer = Observer(addresses, credentials=(ROOT["user"], ROOT["password"]))
+    try:
+        until(is_hashed_anew)
+        root.auth_disable()
+        root.auth_enable()  # no token from before counts
+        root.put("second", "2")
+        until(is_hashed_anew)
+    finally:
+        observer.close()

@@ -245,6 +245,16 @@ def test_nothing_is_hashed_again_while_nothing_is_written() -> None:
     assert hash_questions(vitals, 13.0 + 2 * HASH_SECONDS) == [101, 101, 101]
 
 
+def test_a_hash_that_was_refused_is_asked_for_again() -> None:
+    vitals = told()
+    assert hash_questions(vitals, 11.0) == [100, 100, 100]
+    refusal = {"error": {"code": 16, "message": "etcdserver: invalid auth token"}}
+    for name in NAMES:
+        vitals.heard(name, "hash_kv", refusal, 11.0)
+        vitals.heard(name, "metrics", metrics(name), 12.0 + HASH_SECONDS)
+    assert hash_questions(vitals, 12.0 + HASH_SECONDS) == [100, 100, 100]
+
+
 def test_the_first_hashes_wait_until_all_nodes_have_told_their_revisions() -> None:
     vitals = Vitals()
     hash_questions(vitals, 10.0)

@@ -255,6 +255,40 @@ def test_leasectl_takes_the_flags_and_variables_of_etcdctl(
     assert (done.returncode, done.stdout) == (0, "by-leasectl\n1\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("bench put --total=20 --clients=4 --conns=3", "put: "),
+        ("check datascale --keys=60", "Start data scale check for work load [60 key-value pairs"),
+        ("top --plain", "1 node, default leads"),
+    ],
+)
+def test_loads_and_looks_go_inside_tls_with_a_certificate(
+    node: Secured, authority: Authority, alice: Pair, words: str, shown: str
+) -> None:
+    endpoint = f"--endpoints=https://localhost:{node.port}"
+    flags = [f"--cacert={authority.cert}", f"--cert={alice.cert}", f"--key={alice.key}"]
+    done = leasectl(*words.split(), endpoint, *flags)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(shown)
+    assert "failed" not in done.stdout
+
+
+def test_a_load_and_a_look_say_why_there_is_no_way_inside_tls(
+    node: Secured, authority: Authority, alice: Pair
+) -> None:
+    reason = "x509: certificate signed by unknown authority"
+    for words in (("bench", "put"), ("top", "--plain")):
+        variables = {"ETCDCTL_ENDPOINTS": f"https://localhost:{node.port}"}
+        for seconds in (1, 4, 16, 64):  # a machine may be slow to shake hands
+            limits = (f"--dial-timeout={seconds}s", f"--cacert={alice.cert}")
+            done = leasectl(*words, *limits, **variables)
+            assert done.returncode != 0
+            if reason in done.stderr:
+                break
+        assert reason in done.stderr
+
+
 # --- the life of a node -----------------------------------------------------------------------
 
 

@@ -74,7 +74,7 @@ class ProbeLink:
     """A DEALER to one node, at a ZeroMQ address. It belongs to the thread that made it.
 
     The address may name the key of the node (`tcp://HOST:PORT#KEY`). Then it comes under its own
-    pair, or as nobody that anybody knows.
+    pair, or as nobody that anybody knows. `shown` is added to each order, to say who gives it.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class ProbeLink:
         self._pair = pair
         self._last_number = 0
         self._orders: set[int] = set()
+        self.shown: Mapping[str, str] = {}
         self.address = address
         self.socket = self._connected()
 
@@ -119,7 +120,7 @@ class ProbeLink:
 
     def give_order(self, request: dict[str, Any]) -> int:
         """Send an order, without waiting; its number, 0 if it could not be sent."""
-        number = self._ask(request)
+        number = self._ask({**request, **self.shown})
         self._orders.add(number)
         return number
 

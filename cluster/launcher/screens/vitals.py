@@ -103,6 +103,7 @@ class _Hashes:
         self.asked = frozenset(asked)
         self.began_at = now
         self.told: dict[str, tuple[int, int] | None] = {}
+        self.is_refused = False
 
     def is_over(self, now: float) -> bool:
         return self.told.keys() >= self.asked or now - self.began_at > HASH_ANSWER_SECONDS
@@ -149,6 +150,7 @@ class Vitals:
             if not asking.told:
                 took = now - self._answered_at(name, asking.began_at)
                 self._hash_due = max(self._hash_due, asking.began_at + HASH_PACE * took)
+            asking.is_refused |= "error" in reply  # for want of a token, perhaps
             is_it = reply.get("hash_revision") == asking.revision
             asking.told[name] = (reply["hash"], reply["compact_revision"]) if is_it else None
             if asking.is_over(now):
@@ -224,7 +226,8 @@ class Vitals:
             return []
         self._hash_due = now + HASH_SECONDS
         before = self._compared
-        if before and before.revision == revision and before.asked == revisions.keys():
+        is_known = before and before.revision == revision and before.asked == revisions.keys()
+        if before and is_known and not before.is_refused:
             return []  # nothing was written since
         self._asking = _Hashes(revision, revisions, now)
         return [(name, {"op": "hash_kv", "revision": revision}) for name in revisions]
