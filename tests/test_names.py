@@ -35,6 +35,7 @@ CLIENT_ROOM: Final = "cluster.client.flows."
 CLIENT_SHELLS: Final = {
     "cluster.aio",
     "cluster.client.api",
+    "cluster.client.threads.key_client",
     "cluster.client.threads.objects",
     "cluster.client.threads.recipes",
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -16,7 +16,7 @@ from cluster.cli.settings import CliSettings
 from cluster.errors import LeaseholdError
 
 if TYPE_CHECKING:
-    from cluster.client.api import Client
+    from cluster.client.threads.key_client import BytesKeyClient
 
 PATIENCE_SECONDS: Final = 0.15
 KEYS_MAX: Final = 100
@@ -25,7 +25,7 @@ KEYS_MAX: Final = 100
 Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
-def _offering(names: Callable[[Client, str], Iterable[str]]) -> Complete:
+def _offering(names: Callable[[BytesKeyClient, str], Iterable[str]]) -> Complete:
     """Offer those of the names that begin as the word does, and that a shell takes as one word."""
 
     def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -34,7 +34,7 @@ def _offering(names: Callable[[Client, str], Iterable[str]]) -> Complete:
             return []
         settings.be_brief(PATIENCE_SECONDS)
         try:
-            with settings.connect() as client:
+            with settings.connect_for_keys() as client:
                 found = list(names(client, incomplete))
         except (LeaseholdError, CommandError):
             return []
@@ -47,26 +47,37 @@ def _offering(names: Callable[[Client, str], Iterable[str]]) -> Complete:
     return complete
 
 
-def _keys(client: Client, incomplete: str) -> Iterable[str]:
+def _keys(client: BytesKeyClient, incomplete: str) -> Iterable[str]:
     prefix = os.fsencode(incomplete)
     found = client.range(prefix, prefix=True, limit=KEYS_MAX, keys_only=True)
     return (kv.key.decode(errors="replace") for kv in found)
 
 
-def _leases(client: Client, incomplete: str) -> Iterable[str]:
-    return (f"{lease_id:016x}" for lease_id in client.lease.list().ids)
+def _leases(client: BytesKeyClient, incomplete: str) -> Iterable[str]:
+    return (f"{lease_id:016x}" for lease_id in _listed(client, "lease_leases").ids)
 
 
-def _members(client: Client, incomplete: str) -> Iterable[str]:
-    return (f"{member.id:x}" for member in client.member_list(linearizable=False).members)
+def _members(client: BytesKeyClient, incomplete: str) -> Iterable[str]:
+    listed = _listed(client, "member_list", linearizable=False)
+    return (f"{member.id:x}" for member in listed.members)
 
 
-def _users(client: Client, incomplete: str) -> Iterable[str]:
-    return client.user_list().users
+def _users(client: BytesKeyClient, incomplete: str) -> Iterable[str]:
+    users: tuple[str, ...] = _listed(client, "user_list").users
+    return users
 
 
-def _roles(client: Client, incomplete: str) -> Iterable[str]:
-    return client.role_list().roles
+def _roles(client: BytesKeyClient, incomplete: str) -> Iterable[str]:
+    roles: tuple[str, ...] = _listed(client, "role_list").roles
+    return roles
+
+
+def _listed(client: BytesKeyClient, op: str, **fields: Any) -> Any:
+    """The result of an operation without keys."""
+    from cluster.client.replies import of  # noqa: PLC0415 - as connect() does
+    from cluster.client.result_table import RESULTS  # noqa: PLC0415
+
+    return client.request({"op": op, **fields}, of(RESULTS[op]))
 
 
 keys: Final = _offering(_keys)

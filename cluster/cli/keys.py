@@ -50,7 +50,7 @@ def put(settings: CliSettings, /, **parameters: Any) -> None:
     """
     fields = _put_fields(**parameters)
     printer = settings.printer("put")
-    with settings.connect() as client:
+    with settings.connect_for_keys() as client:
         result = client.put(**fields)
     printer.put(result)
 
@@ -92,7 +92,7 @@ def get(settings: CliSettings, /, **parameters: Any) -> None:
     if parameters["tree"]:
         _check_tree(settings, **parameters)
         options["keys_only"] = True
-    with settings.connect() as client:
+    with settings.connect_for_keys() as client:
         result = client.range(key, range_end, **options)
     if parameters["tree"]:
         from cluster.cli.tree import tree  # noqa: PLC0415 - other reads draw none
@@ -113,7 +113,7 @@ def delete(settings: CliSettings, /, **parameters: Any) -> None:
     """Remove the specified key or range of keys [KEY, RANGE_END)."""
     key, range_end = _delete_interval(**parameters)
     printer = settings.printer("del")
-    with settings.connect() as client:
+    with settings.connect_for_keys() as client:
         result = client.delete(key, range_end, prev_kv=parameters["prev_kv"])
     printer.delete(result)
 
@@ -132,7 +132,7 @@ def increment(settings: CliSettings, words: tuple[str, ...]) -> None:
 
     key, delta = _increment_arguments(words)
     printer = settings.printer("incr")
-    with settings.connect() as client:
+    with settings.connect_for_keys() as client:
         result = client.request(request("increment", key=key, delta=delta), of(IncrementResult))
     printer.plain(result)
 
@@ -291,7 +291,7 @@ def _history(
     printer = settings.printer("get --history")
     if print_value_only and settings.write_out != "simple":
         bad_arguments("print-value-only is only for `--write-out=simple`")
-    with settings.connect() as client:
+    with settings.connect_for_keys() as client:
         result = client.history(os.fsencode(words[0]), limit=max(0, limit), revision=max(0, rev))
     printer.history(result, print_value_only)
 

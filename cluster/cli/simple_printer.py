@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from cluster.cli.limits import limits_text
 from cluster.cli.output import emit
 from cluster.cli.printers import (
     EndpointHash,
@@ -17,8 +16,6 @@ from cluster.cli.printers import (
     status_rows,
     truth,
 )
-from cluster.cli.public_keys import text_of
-from cluster.cli.result_fields import fields_of
 from cluster.client.requests import EVERYTHING, prefix_end
 from cluster.client.results import (
     DeleteResult,
@@ -79,6 +76,8 @@ class SimplePrinter(Printer):
             self._key_value(kv)
 
     def plain(self, result: NamedTuple) -> None:
+        from cluster.cli.result_fields import fields_of  # noqa: PLC0415 - it loads all results
+
         for _, value in fields_of(result):
             emit(self._text(value) if isinstance(value, bytes) else str(value).encode())
 
@@ -208,6 +207,8 @@ class SimplePrinter(Printer):
     def user(self, name: str, result: UserGetResult) -> None:
         _line(f"User: {name}")
         _line(" ".join(("Roles:", *result.roles)))
+        from cluster.cli.public_keys import text_of  # noqa: PLC0415 - only for users
+
         for key in result.keys:
             _line(f"Key: {text_of(key)}")
 
@@ -216,6 +217,8 @@ class SimplePrinter(Printer):
             _line(name)
 
     def role(self, name: str, result: RoleGetResult) -> None:
+        from cluster.cli.limits import limits_text  # noqa: PLC0415 - only for roles
+
         _line(f"Role {name}")
         for title, other in (("KV Read:", "WRITE"), ("KV Write:", "READ")):
             _line(title)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Generic, Literal, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar, overload
 
 from cluster.client.flows import client as flows
 from cluster.client.flows import election as election_flows
@@ -27,17 +27,14 @@ from cluster.client.heartbeats import KEEPALIVE_TIME_SECONDS, KEEPALIVE_TIMEOUT_
 from cluster.client.requests import Key
 from cluster.client.results import Data
 from cluster.client.threads.blocking import (
-    Blocking,
     blocking,
-    direct,
     finish,
     front_of,
     fronted,
     made,
-    pipelined,
-    seen,
     synchronous,
 )
+from cluster.client.threads.key_client import KeyClient
 from cluster.client.threads.objects import (
     ClientTxn,
     Lease,
@@ -74,7 +71,7 @@ class _Twin(flows.Client[Data]):
     _shell = ThreadShell
 
 
-class Client(Blocking[_Twin[Data]], Generic[Data]):
+class Client(KeyClient[_Twin[Data]], Generic[Data]):
     __doc__ = synchronous(flows.Client.__doc__)
 
     @overload
@@ -158,41 +155,9 @@ class Client(Blocking[_Twin[Data]], Generic[Data]):
             )
         )
 
-    endpoints = seen(flows.Client.endpoints)
-    request = blocking(flows.Client.request)
-    request_async = pipelined(flows.Client.request_async)
-
-    def namespace(self, prefix: Key) -> Self:
-        inside = type(self).__new__(type(self))
-        Blocking.__init__(inside, self._flow.namespace(prefix))
-        return inside
-
-    namespace.__doc__ = synchronous(flows.Client.namespace.__doc__)
-
-    # --- the state of the connection ---
-
-    state = seen(flows.Client.state)
-    add_listener = direct(flows.Client.add_listener)
-    remove_listener = direct(flows.Client.remove_listener)
-
-    # --- keys ---
-
-    put = blocking(KeyApi.put)
-    get = blocking(KeyApi.get)
-    range = blocking(KeyApi.range)
-    get_prefix = blocking(KeyApi.get_prefix)
-
     @fronted(KeyApi.scan)
     def scan(flow: scan_flows.Scan[Data]) -> Scan[Data]:
         return Scan(flow)
-
-    delete = blocking(KeyApi.delete)
-    increment = blocking(KeyApi.increment)
-    history = blocking(KeyApi.history)
-    compact = blocking(KeyApi.compact)
-    put_async = pipelined(KeyApi.put_async)
-    get_async = pipelined(KeyApi.get_async)
-    delete_async = pipelined(KeyApi.delete_async)
 
     # --- leases, transactions and watches ---
 
@@ -299,7 +264,6 @@ class Client(Blocking[_Twin[Data]], Generic[Data]):
 
     # --- users and roles ---
 
-    log_in = blocking(AccessApi.log_in)
     auth_enable = blocking(AccessApi.auth_enable)
     auth_disable = blocking(AccessApi.auth_disable)
     auth_status = blocking(AccessApi.auth_status)
@@ -320,13 +284,3 @@ class Client(Blocking[_Twin[Data]], Generic[Data]):
     role_grant_permission = blocking(AccessApi.role_grant_permission)
     role_revoke_permission = blocking(AccessApi.role_revoke_permission)
     role_set_limits = blocking(AccessApi.role_set_limits)
-
-    # --- the end ---
-
-    close = blocking(flows.Client.close)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()

@@ -6,7 +6,6 @@ ZeroMQ does, and if that is not answered asks for a web page.
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -88,6 +87,8 @@ def examine(host: str, port: int) -> str:
 
 def _answer(host: str, port: int, question: bytes) -> bytes:
     """What is answered in time, up to the length of a greeting."""
+    import socket  # noqa: PLC0415 - only where nobody shakes hands
+
     said = b""
     try:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as asking:

@@ -5,13 +5,15 @@ Each look-up has a thread of its own, so a name server that hangs for one name h
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections import deque
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from cluster.client.waker import Waker
+
+_BYTES: Final = frozenset(map(str, range(256)))
+"""The parts of an IPv4 address, as the system reads them: without zeros at the front."""
 
 
 class Resolved(NamedTuple):
@@ -24,11 +26,17 @@ class Resolved(NamedTuple):
 
 def is_numeric(host: str) -> bool:
     """Whether a host is an IPv4 address, or an IPv6 address in brackets: nothing to look up."""
-    family, text = socket.AF_INET, host
     if host.startswith("["):
-        family, text = socket.AF_INET6, host[1:-1]
+        return _is_ipv6(host[1:-1])
+    parts = host.split(".")
+    return len(parts) == 4 and all(part in _BYTES for part in parts)
+
+
+def _is_ipv6(text: str) -> bool:
+    import socket  # noqa: PLC0415 - few endpoints need it, and it takes milliseconds
+
     try:
-        socket.inet_pton(family, text)
+        socket.inet_pton(socket.AF_INET6, text)
     except (OSError, ValueError):
         return False
     return True
@@ -63,6 +71,8 @@ class Resolver:
 
 
 def _resolve(name: str, host: str) -> Resolved:
+    import socket  # noqa: PLC0415 - only for names
+
     try:
         found = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)
     except OSError as error:

@@ -27,7 +27,6 @@ from cluster.client.resolving import Resolved, Resolver, is_numeric
 from cluster.client.told import NewsLog
 from cluster.client.waker import Waker
 from cluster.curve import new_pair
-from cluster.keyed import seal
 from cluster.schemes import HTTPS, zeromq_url
 
 if TYPE_CHECKING:
@@ -204,6 +203,8 @@ class EndpointLinks:
         if address.startswith("tcp://["):
             socket.setsockopt(zmq.IPV6, 1)
         if link.key:
+            from cluster.keyed import seal  # noqa: PLC0415 - only with keys
+
             self._pair = self._pair or new_pair()
             seal(socket, link.key, self._pair)
         monitor = socket.get_monitor_socket(MONITORED)

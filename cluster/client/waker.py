@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-import socket as stdlib_socket
 import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket as stdlib_socket
 
 
 class Waker:
@@ -19,6 +22,8 @@ class Waker:
         if hasattr(os, "eventfd"):
             self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         else:
+            import socket as stdlib_socket  # noqa: PLC0415 - Linux needs none
+
             self._pair = stdlib_socket.socketpair()
             for end in self._pair:
                 end.setblocking(False)

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from cluster import aio, errors, faults
 from cluster.client import auth_results, ops, results
-from cluster.client.flows import client, lost, mirror
+from cluster.client.flows import key_client, lost, mirror
 from cluster.client.flows.access import AccessApi
 from cluster.client.flows.keys import KeyApi
 from cluster.client.flows.primitives import Primitives
@@ -186,7 +186,7 @@ def of_errors() -> Iterator[str]:
 
 
 TABLES: Final = {
-    "connection": of_client(client.Client),
+    "connection": of_client(key_client.KeyClient),
     "keys": of_client(KeyApi),
     "primitives": of_client(Primitives),
     "recipes": of_client(RecipeApi),

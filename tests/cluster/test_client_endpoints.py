@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from cluster import Client, UnavailableError
+from cluster.client.resolving import is_numeric
 from cluster.launcher.local import LocalCluster
 from tests.cluster.inner import connection_of
 from tests.cluster.probe import until
@@ -27,6 +28,35 @@ Found = list[tuple[Any, Any, int, str, tuple[str, int]]]
 def found(*hosts: str) -> Found:
     """What getaddrinfo says of a name that has these addresses."""
     return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 0)) for host in hosts]
+
+
+@pytest.mark.parametrize(
+    ("host", "is_it"),
+    [
+        ("127.0.0.1", True),
+        ("255.255.255.255", True),
+        ("[::1]", True),
+        ("[fe80::1%1]", False),
+        ("256.0.0.1", False),
+        ("127.0.0.01", False),
+        ("127.1", False),
+        ("127.0.0.1.", False),
+        ("1.2.3.4.5", False),
+        ("[127.0.0.1]", False),
+        ("[\0]", False),
+        ("\u0661.0.0.1", False),
+        ("localhost", False),
+    ],
+)
+def test_an_address_is_told_from_a_name_as_the_system_does(host: str, is_it: bool) -> None:
+    assert is_numeric(host) is is_it
+    family, text = (socket.AF_INET6, host[1:-1]) if host[0] == "[" else (socket.AF_INET, host)
+    try:
+        socket.inet_pton(family, text)
+    except (OSError, ValueError):
+        assert not is_it
+    else:
+        assert is_it
 
 
 @pytest.fixture

@@ -18,10 +18,6 @@ class AccessApi(Api):
 
     # --- authentication ---
 
-    async def log_in(self) -> None:
-        """Get a token now, if the client has a user; else the first request that needs one does."""
-        await self._caller.log_in()
-
     async def auth_enable(self) -> auth_results.AuthResult:
         """Have requests checked from now on; a user root with the role root must exist."""
         return await self._change("auth_enable")
