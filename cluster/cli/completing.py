@@ -6,6 +6,7 @@ A prompt must neither wait nor show an error: without an answer in time there is
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS: Final = 0.15
 KEYS_MAX: Final = 100
 """More keys than this are not offered: nobody reads them."""
+
+_PLAIN: Final = re.compile(r"(?![-=])[\w@%+=./-]+")
+"""What all shells take as it is: they would part a name at a blank, and look for files at a star.
+Nor is a key offered whose bytes are not UTF-8, or one that looks like a flag."""
 
 Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 
@@ -38,11 +43,7 @@ def _offering(names: Callable[[BytesKeyClient, str], Iterable[str]]) -> Complete
                 found = list(names(client, incomplete))
         except (LeaseholdError, CommandError):
             return []
-        return [
-            name
-            for name in found
-            if name.startswith(incomplete) and name.isprintable() and not set(name) & set(" ,:")
-        ]
+        return [name for name in found if name.startswith(incomplete) and _PLAIN.fullmatch(name)]
 
     return complete
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import Final
 
 import click
@@ -11,6 +13,9 @@ from cluster.cli import COMPLETION_VARIABLE
 from cluster.cli.app import PROGRAM, Command
 from cluster.cli.ending import bad_arguments
 from cluster.cli.output import emit
+
+_CALL: Final = re.compile(rf"({COMPLETION_VARIABLE}=.*(?:{PROGRAM}|\$1))\)")
+"""Where a script runs leasectl. If that is gone, it is not the prompt that should tell."""
 
 SHELLS: Final = ("bash", "fish", "zsh")
 
@@ -28,4 +33,5 @@ def completion(context: click.Context, words: tuple[str, ...]) -> None:
     # Not by the class's own method, which would run the shell to check its version, and complain
     # about an old one.
     script = made(root, {}, PROGRAM, COMPLETION_VARIABLE)
-    emit((script.source_template % script.source_vars()).encode(), end=b"")
+    text = script.source_template % script.source_vars()
+    emit(_CALL.sub(rf"\1 2>{os.devnull})", text).encode(), end=b"")

@@ -45,6 +45,8 @@ LINE_BYTES_MAX: Final = 16 << 20
 ENDINGS: Final = (CompactedError, WatchCanceledError, PermissionDeniedError)
 """How the server ends a watch, or refuses it."""
 
+SHELL: Final = "sh", "-c"
+
 _COMMAND: Final = "leasectl.watch.command"
 
 
@@ -76,14 +78,15 @@ class WatchCommand(Command):
 @click.option("--rev", type=GoInt(), default=0, help="Revision to start watching")
 @click.option("--prev-kv", is_flag=True, help="Get the key-value pair before each event")
 @click.option("--progress-notify", is_flag=True, help="Say now and then how far an idle watch is")
+@click.option("--exec", "shell_line", metavar="LINE", help="Run this for each event with sh -c")
 @click.pass_context
 def watch(context: click.Context, /, interactive: bool, **parameters: Any) -> None:
     """Watch events on a key, a range or a prefix, until Ctrl-C.
 
-    COMMAND runs for each event, with ETCD_WATCH_REVISION, ETCD_WATCH_EVENT_TYPE, ETCD_WATCH_KEY and
-    ETCD_WATCH_VALUE in its environment. Without KEY, $LEASECTL_WATCH_KEY and
-    $LEASECTL_WATCH_RANGE_END say what is watched. With -i, each line of standard input is a watch
-    [options] KEY [RANGE_END] [-- COMMAND ...], or the word progress.
+    COMMAND, or the LINE of --exec (not in etcd), runs for each event, with ETCD_WATCH_REVISION,
+    ETCD_WATCH_EVENT_TYPE, ETCD_WATCH_KEY and ETCD_WATCH_VALUE in its environment. Without KEY,
+    $LEASECTL_WATCH_KEY and $LEASECTL_WATCH_RANGE_END say what is watched. With -i, each line of
+    standard input is a watch [options] KEY [RANGE_END] [-- COMMAND ...], or the word progress.
     """
     settings: CliSettings = context.obj
     default = _environment_interval()
@@ -232,7 +235,12 @@ def _request(
     rev: int,
     prev_kv: bool,
     progress_notify: bool,
+    shell_line: str | None,
 ) -> WatchRequest:
+    if shell_line is not None:
+        if command is not None:
+            bad_arguments("`--exec` and a command behind `--` are mutually exclusive")
+        command = (*SHELL, shell_line)
     if command == ():
         bad_arguments(f"{BAD_NUMBER} (found separator --, but no commands)")
     if words and default:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,12 +22,36 @@ pytestmark = pytest.mark.process
 
 Offered = Callable[..., list[str]]
 
+OFFERED = ["other", "users/anna", "users/bob", "users/\u00fc"]
+NEVER_OFFERED = [
+    *("users/b c", "users/*", "users/it's", 'users/"q', "users/$(date)", "users/`date`", "-n"),
+    *("users/a\nb", "users/\\", "users/\udcff", "users/a,b", "users/a:b", "users/[a]", "users/~"),
+]
+"""Keys that a shell would part, or take for something else."""
+
+IN_BASH = """
+source <(leasectl completion bash)
+complete_keys() {
+    COMPREPLY=() COMP_WORDS=(leasectl get "$1") COMP_CWORD=2
+    _leasectl_completion leasectl "$1" get
+    printf '<%s>' "${COMPREPLY[@]}"
+    echo
+}
+complete_keys users/
+complete_keys "'users/a"
+complete_keys $'users/\\xff'
+LEASECTL_ENDPOINTS=$SILENT complete_keys users/
+LEASECTL_ENDPOINTS=127.0.0.1:1 complete_keys users/
+PATH=/usr/bin:/bin
+complete_keys users/
+"""
+
 
 @pytest.fixture(scope="module")
 def probes() -> Iterator[ProbeCluster]:
     with ProbeCluster(1) as cluster:
-        for key in ("users/anna", "users/bob", "users/b c", "other"):
-            cluster.store.apply({"op": "put", "key": key.encode(), "value": b"v"})
+        for key in (*OFFERED, *NEVER_OFFERED):
+            cluster.store.apply({"op": "put", "key": os.fsencode(key), "value": b"v"})
         cluster.store.leases[0x1234] = 10
         yield cluster
 
@@ -58,7 +85,8 @@ def offered(
     [
         ("lease k", ["keep-alive"]),
         ("get --count", ["--count-only"]),
-        ("get users/", ["users/anna", "users/bob"]),  # a shell would part the one with a space
+        ("get users/", OFFERED[1:]),
+        ('get "users/b', ["users/bob"]),
         ("watch users/b", ["users/bob"]),
         ("edit o", ["other"]),
         ("put users/anna users/", []),  # it is a value
@@ -102,9 +130,50 @@ def test_whatever_is_wrong_the_prompt_shows_no_error(probes: ProbeCluster) -> No
     assert (ended.stdout, ended.stderr) == (b"", b"")
 
 
+def test_bash_completes_keys_and_never_shows_an_error(probes: ProbeCluster, tmp_path: Path) -> None:
+    program = tmp_path / "leasectl"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m cluster.cli "$@"\n')
+    program.chmod(0o700)
+    (tmp_path / "users").mkdir()
+    (tmp_path / "users" / "a-file").touch()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        variables = {
+            **os.environ,
+            "LEASECTL_ENDPOINTS": probes.endpoints[0],
+            "SILENT": f"127.0.0.1:{silent.getsockname()[1]}",
+            "PATH": f"{tmp_path}:/usr/bin:/bin",
+        }
+        keys = "".join(f"<{key}>" for key in OFFERED[1:])
+        deadline = time.monotonic() + HANG_SECONDS
+        while True:
+            ended = subprocess.run(
+                ["bash", "--norc", "-c", IN_BASH],
+                env=variables,
+                cwd=tmp_path,
+                capture_output=True,
+                timeout=HANG_SECONDS,
+                check=True,
+            )
+            assert ended.stderr == b""
+            prefix, quoted, *nothing = ended.stdout.decode().splitlines()
+            assert nothing == ["<>"] * 4
+            assert prefix in {keys, "<>"} and quoted in {"<users/anna>", "<>"}
+            if prefix == keys and quoted == "<users/anna>":
+                return
+            # A node that is slow to answer has nothing completed.
+            assert time.monotonic() < deadline, ended.stdout
+
+
 def test_the_script_of_a_shell_is_printed(
     capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leasectl = leasectl_for("127.0.0.1:1", capsysbinary, monkeypatch)
-    assert b"_LEASECTL_COMPLETE=bash_complete" in leasectl("completion", "bash").stdout
+    for shell in (b"bash", b"zsh", b"fish"):
+        (call,) = [
+            line
+            for line in leasectl("completion", shell.decode()).stdout.splitlines()
+            if b"_LEASECTL_COMPLETE=" in line
+        ]
+        assert b"_LEASECTL_COMPLETE=%b_complete" % shell in call
+        assert b" 2>/dev/null)" in call
     assert leasectl("completion", "tcsh").code == 128

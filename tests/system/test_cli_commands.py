@@ -228,6 +228,17 @@ def test_a_watch_whose_command_fails_ends(leasectl: Terminal, client: Client) ->
         assert process.wait(HANG_SECONDS) == 1
 
 
+def test_a_line_of_the_shell_runs_for_each_event(leasectl: Terminal, client: Client) -> None:
+    revision = client.put("a b", "it's").header.revision
+    told = "$ETCD_WATCH_EVENT_TYPE $ETCD_WATCH_KEY=$ETCD_WATCH_VALUE at $ETCD_WATCH_REVISION"
+    shell_line = f'echo "{told}" | cat; exit 3'
+    ended = leasectl("watch", "a b", f"--rev={revision}", "--exec", shell_line)
+    assert ended[0] == f'PUT\na b\nit\'s\n"PUT" "a b"="it\'s" at {revision}\n'
+    assert ended[1].endswith(" error (exit status 3)\n")
+    exclusive = "Error: `--exec` and a command behind `--` are mutually exclusive\n"
+    assert leasectl("watch", "a", "--exec", "true", "--", "true") == ("", exclusive, 128)
+
+
 def test_the_environment_says_what_to_watch(leasectl: Terminal, client: Client) -> None:
     conflict = "Error: bad number of arguments (found conflicting environment key)\n"
     assert leasectl("watch", "b", LEASECTL_WATCH_KEY="a") == ("", conflict, 128)
