@@ -170,6 +170,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _status(arguments: list[str]) -> int:
     from cluster.cli.app import PROGRAM, LazyGroup, run  # noqa: PLC0415 - the table stays cheap
+    from cluster.cli.output import open_missing_streams  # noqa: PLC0415
 
+    open_missing_streams()
     root = LazyGroup(PROGRAM, HELP, COMMANDS)
     return run(root, arguments)

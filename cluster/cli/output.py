@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from errno import EAGAIN
 from typing import TextIO
 
 from cluster.cli.ending import EXIT_ERROR, EXIT_SIGPIPE
@@ -11,11 +12,26 @@ from cluster.cli.ending import EXIT_ERROR, EXIT_SIGPIPE
 
 def emit(*lines: bytes, end: bytes = b"\n") -> None:
     """Write whole lines to stdout and flush them, because a reader may be following."""
+    rest = memoryview(b"".join(line + end for line in lines))
     try:
-        sys.stdout.buffer.write(b"".join(line + end for line in lines))
+        while rest:
+            # Without Python's buffer (PYTHONUNBUFFERED), the system may take a part. What is wrong
+            # - a full disk, a reader that is gone - it tells when the rest is written.
+            taken = sys.stdout.buffer.write(rest)
+            if taken is None:
+                raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
+            rest = rest[taken:]
         sys.stdout.buffer.flush()
     except OSError as error:
         raise SystemExit(output_failed(error)) from None
+
+
+def open_missing_streams() -> None:
+    """Have standard streams that were closed lead nowhere, as in Go: Python has none for them."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # The system gives the lowest number that is free, which is the stream's own.
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 def complain(line: str) -> None:

@@ -7,12 +7,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TextIO
 
 import pytest
 
 from cluster import Client
 from cluster.cli import COMMANDS, HELP
 from cluster.cli.app import PROGRAM, LazyGroup, run
+from cluster.cli.output import emit
 from cluster.launcher.local import LocalCluster
 from tests.limits import HANG_SECONDS
 
@@ -62,6 +65,13 @@ LINES = [
 
 SILENT = {"lock job -- true"}
 
+MUCH = [
+    *("get k --prefix", "get k --prefix -w json", "get k --prefix -w jsonl", "get k -w fields"),
+    *("get k --history", "export k --prefix", "watch k --prefix --rev=2", "member list -w table"),
+    "txn",
+]
+"""What people pipe into other programs."""
+
 
 @pytest.mark.parametrize("words", LINES)
 def test_a_full_disk_is_one_line_and_a_status(
@@ -78,15 +88,71 @@ def test_a_full_disk_is_one_line_and_a_status(
         election.campaign("somebody")
         line = words.format(lease=f"{lease.id:x}", folder=tmp_path, office="chair").split()
         monkeypatch.setenv("LEASECTL_ENDPOINTS", node.endpoints[0])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n\nget k\n\n")))
         with Path("/dev/full").open("w") as full:
-            monkeypatch.setattr(sys, "stdout", full)
-            try:
-                code = run(LazyGroup(PROGRAM, HELP, COMMANDS), line)
-            except SystemExit as ending:
-                assert isinstance(ending.code, int)
-                code = ending.code
+            code = status_of(line, full, monkeypatch)
     assert (code, capsys.readouterr().err) == ((0, "") if words in SILENT else (1, FULL))
+
+
+@pytest.mark.parametrize("words", MUCH)
+def test_a_reader_that_is_gone_is_no_error_to_tell(
+    words: str,
+    node: LocalCluster,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    client.put("k", "v")
+    monkeypatch.setenv("LEASECTL_ENDPOINTS", node.endpoints[0])
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as closed:  # noqa: PTH123 - a descriptor
+        code = status_of(words.split(), closed, monkeypatch)
+    assert (code, capsys.readouterr().err) == (141, "")
+
+
+def status_of(words: list[str], stdout: TextIO, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The exit status of a command with this output."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n\nget k\n\n")))
+    monkeypatch.setattr(sys, "stdout", stdout)
+    try:
+        return run(LazyGroup(PROGRAM, HELP, COMMANDS), words)
+    except SystemExit as ending:
+        assert isinstance(ending.code, int)
+        return ending.code
+
+
+class ShortWrites(io.RawIOBase):
+    """A file that takes a few bytes at a time, as the system may without Python's buffer."""
+
+    def __init__(self) -> None:
+        self.taken = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.taken += bytes(data[:3])
+        return min(3, len(data))
+
+
+def test_what_the_system_takes_in_parts_is_written_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = ShortWrites()
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=file))
+    emit(b"0123456789", b"", b"abc")
+    assert file.taken == b"0123456789\n\nabc\n"
+
+
+def test_standard_streams_that_are_closed_lead_nowhere(node: LocalCluster) -> None:
+    program = f"exec {sys.executable} -P -m cluster.cli version"
+    for closed, told in (("<&-", True), (">&-", False), ("2>&-", True), ("<&- >&- 2>&-", False)):
+        ended = subprocess.run(
+            ["sh", "-c", f"{program} {closed}"],
+            capture_output=True,
+            timeout=HANG_SECONDS,
+            check=True,
+        )
+        assert ended.stdout.startswith(b"leasectl version: ") is told
+        assert ended.stderr == b""
 
 
 def test_the_process_ends_without_a_traceback(node: LocalCluster) -> None:
