@@ -128,7 +128,8 @@ def have_keys(
         if config.have_members_keys:
             raise StorageError(
                 "the flags name keys of members, and this cluster was made without: its members "
-                "would talk without keys. Leave the keys out, or make a new cluster"
+                "would talk without keys. Leave the keys out, or make a new cluster of a snapshot "
+                "of this one (leasehold snapshot restore), which may have keys"
             )
         return False
     if keys is None:

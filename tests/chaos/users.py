@@ -45,6 +45,11 @@ class Files(NamedTuple):
     key_file: str
 
 
+NO_FILES: Final = Files("", "", "", "")
+DIAL_SECONDS: Final = 5.0
+"""How long a campaign's clients look for a node at least."""
+
+
 class Entry(NamedTuple):
     """How honest clients come in: as whom, and with which files."""
 
@@ -53,16 +58,17 @@ class Entry(NamedTuple):
 
     def client(self, endpoints: Sequence[str], timeout: float) -> Client:
         """A client of these endpoints: of nodes that are named with their keys, or of fronts."""
+        dial_timeout = max(timeout, DIAL_SECONDS)
         if any("#" in endpoint for endpoint in endpoints):
             assert self.files is not None
-            return Client(endpoints, timeout=timeout, key_file=self.files.key_file)
+            key_file = self.files.key_file
+            return Client(endpoints, timeout=timeout, dial_timeout=dial_timeout, key_file=key_file)
         name, password = (None, None) if self.user is None else self.user
-        if self.files is None:
-            return Client(endpoints, timeout=timeout, user=name, password=password)
-        ca_cert, cert, key, _ = self.files
+        ca_cert, cert, key, _ = self.files or NO_FILES
         return Client(
             endpoints,
             timeout=timeout,
+            dial_timeout=dial_timeout,
             user=name,
             password=password,
             ca_cert=ca_cert,

@@ -20,19 +20,17 @@ import pytest
 import zmq
 
 from cluster import Client, LeaseholdError
-from cluster.curve import KeyPair
 from cluster.key_files import MEMBER, MEMBER_FILE, read
 from cluster.keyed import seal
 from cluster.launcher.local import LocalCluster
 from cluster.protocol import OPS
 from cluster.wire import pack, unpack
-from tests.chaos.hostile.curve import GREETING, SealedConnection
+from tests.chaos.hostile.curve import GREETING, SealedConnection, opened_at_once
 from tests.chaos.hostile.intruder import Address, Facts
-from tests.chaos.hostile.keyed import RECORDED, Keyed
+from tests.chaos.hostile.keyed import RECORDED, Keyed, root_client
 from tests.chaos.hostile.on_rights import A_USER, Credential, fields_of, is_allowed
 from tests.chaos.hostile.person import Person, tls_of
-from tests.chaos.hostile.zmtp import GREETING as NO_MECHANISM
-from tests.chaos.hostile.zmtp import Connection, message, ready
+from tests.chaos.hostile.zmtp import Connection, message
 from tests.chaos.users import Entry
 from tests.limits import HANG_MS, HANG_SECONDS
 from tests.ports import free_ports
@@ -116,8 +114,8 @@ def test_no_frame_of_a_stranger_reaches_a_member(besieged: Besieged, who: str) -
         cluster_id = client.status().header.cluster_id
     for node in cluster.members:
         harm = frames(cluster_id, node.member_id, before[node.name].term)
-        with opened(besieged.peers(node.name), pair, besieged.key_of(node.name)) as connection:
-            # Without waiting to be let in: as if the node would not look.
+        where = besieged.peers(node.name), pair, besieged.key_of(node.name)
+        with opened_at_once(*where, b"PUSH") as connection:
             with suppress(ConnectionError):
                 connection.send(b"".join(map(message, harm)))
             assert b"\x05READY" not in said_until_the_end(connection)
@@ -133,19 +131,6 @@ def test_no_frame_of_a_stranger_reaches_a_member(besieged: Besieged, who: str) -
 def ignored_frames(cluster: LocalCluster) -> list[int]:
     """How often each member has said that it ignores a frame of somebody who was let in."""
     return [node.log_path.read_text("utf-8").count("ignored a ") for node in cluster.members]
-
-
-def opened(address: Address, pair: KeyPair | None, server_key: str) -> Connection:
-    """A connection on which all of a handshake was said that can be said."""
-    if pair is None:
-        connection = Connection(address)
-        connection.send(NO_MECHANISM + ready(b"PUSH"))
-        return connection
-    sealed = SealedConnection(address, pair, server_key)
-    sealed.say_hello()
-    sealed.send(sealed.handshake.initiate(b"PUSH"))
-    sealed.seals = True
-    return sealed
 
 
 @pytest.mark.parametrize("who", PEOPLE[1:])
@@ -271,7 +256,7 @@ def test_a_restored_cluster_has_its_users_and_keys_of_its_own(
 ) -> None:
     snapshot, data_dir = tmp_path / "snapshot", tmp_path / "r1"
     cluster = besieged.cluster
-    with Client(cluster.direct_endpoints, key_file=cluster.own_key_file) as root:
+    with root_client(cluster) as root:
         root.snapshot_save(snapshot)
     (ports,) = free_ports(1)
     endpoint, peers = (f"127.0.0.1:{port}" for port in (ports.client, ports.peer))

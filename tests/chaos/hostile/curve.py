@@ -12,7 +12,17 @@ from nacl import bindings as nacl
 from nacl.exceptions import CryptoError
 
 from cluster.curve import KeyPair
-from tests.chaos.hostile.zmtp import COMMAND, MORE, Connection, frame, frames_of, greeting, metadata
+from tests.chaos.hostile.zmtp import (
+    COMMAND,
+    MORE,
+    Connection,
+    frame,
+    frames_of,
+    greeting,
+    metadata,
+    ready,
+)
+from tests.chaos.hostile.zmtp import GREETING as UNSEALED
 
 GREETING: Final = greeting(b"CURVE")
 
@@ -129,8 +139,7 @@ class SealedConnection(Connection):
     """A connection to the node with the key `server_key`, as the owner of `pair`.
 
     What is sent before the handshake goes as it is; after it whole frames are sealed, and other
-    bytes go as they are. `sent` has all pieces that went, if the connection is `recorded`. Who does
-    not want to wait for the end of the handshake sets `seals`.
+    bytes go as they are. `sent` has all pieces that went, if the connection is `recorded`.
     """
 
     def __init__(
@@ -181,3 +190,22 @@ class SealedConnection(Connection):
         """The flags and the body of the next frame, opened."""
         _, body = super().take_frame(deadline)
         return self.handshake.opened(body)
+
+
+def opened_at_once(
+    address: tuple[str, int], pair: KeyPair | None, server_key: str, kind: bytes
+) -> Connection:
+    """A connection whose owner has said all of the handshake, and goes on as if it were let in."""
+    if pair is None:
+        connection = Connection(address)
+        connection.send(UNSEALED + ready(kind))
+        return connection
+    sealed = SealedConnection(address, pair, server_key)
+    try:
+        sealed.say_hello()
+        sealed.send(sealed.handshake.initiate(kind))
+    except BaseException:
+        sealed.socket.close()
+        raise
+    sealed.seals = True
+    return sealed

@@ -71,7 +71,7 @@ class Keyed:
 
     def prepare(self, cluster: LocalCluster) -> None:
         """Add the users and their keys; delete one, remove a member, and record what others say."""
-        with Client(cluster.direct_endpoints, key_file=cluster.own_key_file) as client:
+        with root_client(cluster) as client:
             add_users(client)
             client.user_add(*DELETED)
             for name, pair in self._pairs.items():
@@ -133,6 +133,12 @@ def recorded_member(cluster: LocalCluster, cluster_id: int) -> dict[str, list[by
             connection.send(message(forged(cluster_id, old)))
             recorded[node.name] = connection.sent or []
     return recorded
+
+
+def root_client(cluster: LocalCluster) -> Client:
+    """A client of the nodes themselves that may do everything: by the launcher's own key."""
+    endpoints, key_file = cluster.direct_endpoints, cluster.own_key_file
+    return Client(endpoints, timeout=HANG_SECONDS, dial_timeout=HANG_SECONDS, key_file=key_file)
 
 
 def member_pair(cluster: LocalCluster, name: str) -> KeyPair:

@@ -10,14 +10,16 @@ from __future__ import annotations
 from contextlib import ExitStack, suppress
 from typing import Final
 
+from actors.raft import rpc
 from cluster.client_lock import FRONT
 from cluster.curve import new_pair
 from cluster.wire import pack
-from tests.chaos.hostile.curve import GREETING, Handshake, SealedConnection
+from tests.chaos.hostile.curve import GREETING, Handshake, SealedConnection, opened_at_once
 from tests.chaos.hostile.intruder import Address, Intruder, Kind
 from tests.chaos.hostile.on_clients import BULK, HOLD_SECONDS, WAIT_SECONDS
 from tests.chaos.hostile.person import Secrets
 from tests.chaos.hostile.zmtp import COMMAND, Connection, frame, greeting, message, ready
+from tests.forgery import forged
 
 HALF_OPEN: Final = 200
 """Handshakes that are begun in one act, and held for a while."""
@@ -179,6 +181,26 @@ def replays_of_its_own(me: Intruder) -> None:
         me.sight.add("closed by the node")
 
 
+def forged_elections(me: Intruder) -> None:
+    """In a member's name what would depose the leader, said without waiting to be let in."""
+    facts, chance = me.facts(), me.chance
+    name, target = chance.choice(list(facts.members.items()))
+    source = chance.choice([each for each in facts.members.values() if each != target])
+    term, last = facts.term, facts.log_index + 1_000
+    said = (
+        rpc.TimeoutNow(source, target, term),
+        rpc.VoteRequest(source, target, term + 1, False, last, term + 1, True),
+        rpc.Heartbeat(source, target, term + 1, 1, 0, 0, 0, 0, True),
+        rpc.VoteResponse(source, target, term + 1, False, True),
+        rpc.RemovedNotice(source, target, term),
+    )
+    key = _secrets(me).keys[name]
+    with opened_at_once(facts.peers[name], me.person.pair, key, b"PUSH") as connection:
+        frames = [message(forged(facts.cluster_id, each)) for each in said]
+        connection.send(b"".join(frames))
+        _see_refusal(me, connection, "the peer port, in a member's name")
+
+
 def half_open(me: Intruder) -> None:
     """Very many handshakes that are begun, and go on no further."""
     with ExitStack() as open_ones:
@@ -197,6 +219,7 @@ KINDS: Final = (
     Kind("mechanisms", other_mechanisms, 0.1),
     Kind("replays", replays, 0.1),
     Kind("own-replays", replays_of_its_own, 0.2),
+    Kind("forged-elections", forged_elections, 0.05),
     Kind("half-open", half_open, 0.5),
 )
 """Everything that is done to a port that wants keys."""

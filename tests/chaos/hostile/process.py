@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -57,6 +58,10 @@ NICE: Final = 19
 ASK_SECONDS: Final = 1.0
 ANSWER_MS: Final = 1_000
 JOIN_SECONDS: Final = 10.0
+LOOK_SECONDS: Final = 0.05
+
+LATE_SECONDS: Final = HANG_SECONDS / 2
+"""For this time at most a kind that has not acted yet is waited for."""
 
 
 class Plan(NamedTuple):
@@ -131,12 +136,14 @@ def main() -> None:
     os.nice(NICE)
     plan = plan_of(sys.stdin.readline())
     stopping = threading.Event()
-    threading.Thread(target=_wait_for_the_end, args=(stopping,), daemon=True).start()
+    sights = {name: Sight() for name in plan.kinds}
+    people = [(person, Sight()) for person in plan.people]
+    everybody = [*sights.values(), *(sight for _, sight in people)]
+    waiting = threading.Thread(target=_wait_for_the_end, args=(stopping, everybody), daemon=True)
+    waiting.start()
     asking = Asking(plan)
     while not (asking.facts.members or stopping.is_set()):
         asking.ask()
-    sights = {name: Sight() for name in plan.kinds}
-    people = [(person, Sight()) for person in plan.people]
     drawn = itertools.islice(itertools.cycle(plan.kinds), plan.hostile_clients)
     intruders = [
         Intruder(
@@ -158,8 +165,8 @@ def main() -> None:
     share = round(plan.hostile_clients / len(plan.kinds))
     seen = [(name, share, sight) for name, sight in sights.items()]
     if plan.secrets is not None:
-        everybody = plan.hostile_clients
-        seen += [(f"as {person.name}", everybody, sight) for person, sight in people]
+        number = plan.hostile_clients
+        seen += [(f"as {person.name}", number, sight) for person, sight in people]
     rows = [
         Row(name, clients, sight.acts, dict(sight.seen.most_common()))._asdict()
         for name, clients, sight in seen
@@ -169,9 +176,15 @@ def main() -> None:
     os._exit(0)  # whoever still waits for a node waits no longer
 
 
-def _wait_for_the_end(stopping: threading.Event) -> None:
+def _wait_for_the_end(stopping: threading.Event, everybody: Sequence[Sight]) -> None:
+    """Wait until it is over, and on a busy machine until each kind has acted at all."""
     while sys.stdin.readline():
         pass
+    until, parent = time.monotonic() + LATE_SECONDS, os.getppid()
+    while not all(sight.acts for sight in everybody):
+        if time.monotonic() > until or os.getppid() != parent:
+            break
+        stopping.wait(LOOK_SECONDS)
     stopping.set()
 
 
