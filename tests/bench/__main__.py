@@ -8,7 +8,7 @@ DIR holds etcd and its load programs (see tests/bench/etcd.py).
 fails above the bars in its table.
 `python -m tests.bench turns`: what one long thing costs everybody else, with a million keys; fails
 if the leader changes meanwhile.
-`python -m tests.bench keys`: what keys (CURVE) of members and clients cost puts and gets.
+`python -m tests.bench keys`: what keys (CURVE), users and TLS cost puts and gets.
 `python -m tests.bench tails`: what periodic work costs the slowest of 64 puts under way; fails if
 it doubles their p99.
 `python -m tests.bench failover DIR`: for how long faults of nodes make writes impossible, on both.
@@ -73,9 +73,11 @@ def main() -> int:
     looking = commands.add_parser("page", help="show many events to a browser, and see it stutter")
     looking.add_argument("--rounds", type=int, default=page.ROUNDS)
     looking.add_argument("--hours", type=int, default=2, help="of events, for its memory")
-    sealing = commands.add_parser("keys", help="put and get with users, with keys, and without")
+    sealing = commands.add_parser("keys", help="put and get with users, keys, TLS, and without")
     sealing.add_argument("--rounds", type=int, default=keys.ROUNDS)
     sealing.add_argument("--scale", type=float, default=1.0, help="multiplies the requests")
+    names = ", ".join(side.name for side in keys.SIDES)
+    sealing.add_argument("sides", nargs="*", type=keys.side_named, help=f"{names} (default all)")
     shelling = commands.add_parser(
         "shells", help="compare clients by calls and their processor time"
     )
@@ -109,7 +111,7 @@ def main() -> int:
     if options.command == "tails":
         return 0 if tails.run(options.rounds, options.seconds, options.things, _say) else 1
     if options.command == "keys":
-        keys.run(options.rounds, options.scale, _say)
+        keys.run(options.rounds, options.scale, options.sides or keys.SIDES, _say)
         return 0
     if options.command == "page":
         page.run(options.rounds, options.hours, _say)

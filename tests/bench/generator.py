@@ -9,14 +9,18 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from random import Random
 from typing import Final, NamedTuple
 
 from cluster.bench import load, watchers, workload
 from cluster.bench.figures import Figures
 from cluster.bench.wires import Wires
+from cluster.client.relay import Relay, Target
+from cluster.schemes import HTTPS, zeromq_url
+from cluster.tls.asking import client_context
+from cluster.tls.files import ARGUMENTS, ClientFiles
 from tests.bench import aside
 from tests.bench.measure import Measurement, cpu_seconds
 
@@ -33,7 +37,8 @@ class Part(NamedTuple):
 
     `keys` is the number of keys (or of leases, for keep-alive). A kind that watches opens
     `clients` watches, and takes the events of `total` puts. `seed` differs between processes.
-    `credentials` are a user's name and password.
+    `credentials` are a user's name and password. With `ca_cert`, the file of an authority, the
+    addresses are `https://`.
     """
 
     kind: str
@@ -45,6 +50,7 @@ class Part(NamedTuple):
     leader_only: bool = False
     seed: int = 0
     credentials: tuple[str, str] | None = None
+    ca_cert: str = ""
 
 
 class Report(NamedTuple):
@@ -126,15 +132,36 @@ def main(argument: str) -> None:
     """Do the part that the argument says."""
     kind, addresses, *rest = json.loads(argument)
     part = Part(kind, tuple(addresses), *rest)
-    with Wires(
-        part.addresses,
-        part.connections,
-        leader_only=part.leader_only,
-        dial_seconds=DIAL_SECONDS,
-        credentials=part.credentials,
-    ) as wires:
+    with (
+        _plain(part) as addresses,
+        Wires(
+            addresses,
+            part.connections,
+            leader_only=part.leader_only,
+            dial_seconds=DIAL_SECONDS,
+            credentials=part.credentials,
+        ) as wires,
+    ):
         report = _done(part, wires)
     sys.stdout.write(json.dumps(report))
+
+
+@contextmanager
+def _plain(part: Part) -> Iterator[tuple[str, ...]]:
+    """The addresses as ZeroMQ knows them: those inside TLS are reached through the tunnel of the
+    Python client, a thread of this process."""
+    if not part.ca_cert:
+        yield tuple(zeromq_url(address) for address in part.addresses)
+        return
+    context = client_context(ClientFiles(ca_cert=part.ca_cert), ARGUMENTS)
+    tunnel = Relay(context, on_news=lambda: None)
+    try:
+        places = [address.removeprefix(HTTPS).rpartition(":") for address in part.addresses]
+        yield tuple(
+            tunnel.open(Target(f"{host}:{port}", host, int(port), host)) for host, _, port in places
+        )
+    finally:
+        tunnel.end()
 
 
 def _done(part: Part, wires: Wires) -> Report:

@@ -1,14 +1,15 @@
-"""What keys and users cost: puts and gets on a cluster that lets in everybody, and on guarded ones.
+"""What keys, users and TLS cost: puts and gets on an open cluster, and on guarded ones.
 
-Four clusters stand beside each other, and have the same loads in turn, round by round: one that
-lets in everybody; one that checks users, of which the load is one that may read and write a prefix;
-one with keys of members and clients; and the same with two I/O threads of ZeroMQ in each node.
-Sealing is the work of these threads. At the end members change their keys before the eyes of a
-writer.
+Clusters stand beside each other, and have the same loads in turn, in another order each round. The
+client is one of ZeroMQ: one process that only makes the load. Inside TLS it has the tunnel of
+`cluster.Client`, in the same process, and talks to the node's front, which is a process more; so
+there is a cluster with fronts and without TLS, too. At the end members with keys change them before
+the eyes of a writer.
 """
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Final, NamedTuple, Self
 
 from cluster import Client
@@ -24,8 +27,11 @@ from cluster.bench import workload
 from cluster.curve import HeldKeys
 from cluster.key_files import MEMBER, MEMBER_FILE, read, write_bootstrap
 from cluster.launcher.ports import Ports
+from cluster.processes import descendants
+from cluster.schemes import HTTP, HTTPS, TCP
 from tests.bench.generator import Part, measured
-from tests.bench.measure import Measurement, median_of
+from tests.bench.measure import Measurement, median_of, shown
+from tests.certificates import Authority
 from tests.limits import HANG_SECONDS
 from tests.ports import free_ports
 
@@ -35,77 +41,127 @@ NODES: Final = 3
 POLL_SECONDS: Final = 0.1
 
 SIZES: Final = ((1, 1, 1_000), (64, 8, 20_000), (1_000, 8, 40_000))
-"""Requests under way, connections, and requests of a round."""
+"""Requests under way, connections, and requests of a round. One alone is the leader's."""
 
 PATIENT: Final = ("--heartbeat-interval=100", "--election-timeout=3000")
-"""Nine nodes share the processors: no leader must be taken for dead while it waits for one."""
+"""Many nodes share the processors: no leader must be taken for dead while it waits for one."""
 
 KINDS: Final = ("put", "get")
 
 ROTATION_SECONDS: Final = 1.0
 """From one change of a key to the next."""
 
-
 USER: Final = ("loader", "its password")
 
 
 class Side(NamedTuple):
-    """One of the clusters that are compared."""
+    """One of the clusters that are compared; `scheme` is that of its clients' addresses."""
 
     name: str
     has_keys: bool = False
-    io_threads: int = 1
     has_users: bool = False
+    scheme: str = TCP
 
 
 SIDES: Final = (
     Side("open"),
     Side("users", has_users=True),
     Side("keys", has_keys=True),
-    Side("keys, 2 threads", has_keys=True, io_threads=2),
+    Side("front", scheme=HTTP),
+    Side("TLS", scheme=HTTPS),
 )
 
 
 class Running(NamedTuple):
-    """A cluster that runs: its addresses, with the keys of the nodes, and its processes."""
+    """A cluster that runs: its addresses, with the keys of the nodes, and its processes.
+
+    `credentials` and `ca_cert` are what its clients need, beside the addresses.
+    """
 
     addresses: tuple[str, ...]
     processes: tuple[int, ...]
     credentials: tuple[str, str] | None
+    ca_cert: str
 
 
-def run(rounds: int, scale: float, say: Callable[[str], None]) -> None:
-    """Measure, and print a line for each load."""
+def side_named(name: str) -> Side:
+    """The side with this name; ValueError: there is none."""
+    for side in SIDES:
+        if side.name == name:
+            return side
+    raise ValueError(f"no side {name}")
+
+
+def run(rounds: int, scale: float, sides: Sequence[Side], say: Callable[[str], None]) -> None:
+    """Measure, and print a line for each load on each side; the first side is the measure."""
     with ExitStack() as stack:
-        clusters = [stack.enter_context(running(side)) for side in SIDES]
-        say(f"{'':12}" + "".join(f"{side.name + ' /s':>20}{'p50 ms':>9}" for side in SIDES))
+        clusters = [stack.enter_context(running(side)) for side in sides]
+        say(HEADING)
         for under_way, connections, count in SIZES:
+            total = max(under_way, int(count * scale))
             for kind in KINDS:
-                total = max(under_way, int(count * scale))
-                found: list[list[Measurement]] = [[] for _ in SIDES]
-                for _ in range(rounds):
-                    for cluster, figures in zip(clusters, found, strict=True):
-                        figures.append(_measure(cluster, kind, under_way, connections, total))
-                say(_line(f"{kind}, {under_way:,}", [median_of(figures) for figures in found]))
-        has_keys = [side.has_keys for side in SIDES]
-        alone_ms, rotating_ms = _longest_waits_ms(clusters[has_keys.index(True)], rounds)
-        say(
-            f"one put after another, the longest wait: {alone_ms:.0f} ms, and {rotating_ms:.0f} ms"
-            f" while members change their keys ({rounds * NODES} times)"
+                part = Part(kind, (), under_way, connections, total, KEYS, under_way == 1)
+                found = _rounds(clusters, part, rounds)
+                for side, line in zip(sides, lines(found), strict=True):
+                    say(f"{kind}, {under_way:<7,}{side.name:7}{line}")
+        for line in EXPLAINED:
+            say(line)
+        for side, cluster in zip(sides, clusters, strict=True):
+            if side.has_keys:
+                _rotate(cluster, rounds, say)
+
+
+def _rotate(cluster: Running, rounds: int, say: Callable[[str], None]) -> None:
+    alone_ms, rotating_ms = _longest_waits_ms(cluster, rounds)
+    say(
+        f"one put after another, the longest wait: {alone_ms:.0f} ms, and {rotating_ms:.0f} ms"
+        f" while members change their keys ({rounds * NODES} times)"
+    )
+
+
+COLUMNS: Final = {"/s": 9, "ratio": 7, "p50 ms": 9, "p99 ms": 9, "nodes": 7, "load": 6, "us": 8}
+"""The figures of a line, and how wide each is."""
+
+HEADING: Final = " " * 19 + "".join(f"{name:>{width}}" for name, width in COLUMNS.items())
+EXPLAINED: Final = (
+    "ratio: to the first side's rate in the same round. nodes, load: the cores that were busy with",
+    "nodes and fronts, and with the process that makes the load, which is the limit near 1.",
+    "us: of the nodes' and fronts' processors, a request.",
+)
+
+
+def lines(found: Sequence[Sequence[Measurement]]) -> Iterator[str]:
+    """The figures of each side, medians of its rounds; the first side is the measure."""
+    for rounds in found:
+        side = median_of(rounds)
+        ratio = median(each.rate / first.rate for each, first in zip(rounds, found[0], strict=True))
+        nodes_us = median(each.node_cores / each.rate * 1e6 for each in rounds)
+        figures = (
+            (side.rate, ",.0f"),
+            (ratio, ".2f"),
+            (side.p50_ms, ".2f"),
+            (side.p99_ms, ".2f"),
+            (side.node_cores, ".2f"),
+            (side.load_cores, ".2f"),
+            (nodes_us, ".1f"),
         )
+        columns = zip(figures, COLUMNS.values(), strict=True)
+        yield "".join(shown(number, width, form) for (number, form), width in columns)
 
 
-def _measure(
-    cluster: Running, kind: str, under_way: int, connections: int, total: int
-) -> Measurement:
-    part = Part(
-        kind,
-        cluster.addresses,
-        under_way,
-        connections,
-        total,
-        KEYS,
-        credentials=cluster.credentials,
+def _rounds(clusters: Sequence[Running], load: Part, rounds: int) -> list[list[Measurement]]:
+    """The measurements of each cluster, in turn; each round begins with another one."""
+    found: list[list[Measurement]] = [[] for _ in clusters]
+    for first in range(rounds):
+        for step in range(len(clusters)):
+            at = (first + step) % len(clusters)
+            found[at].append(_measure(clusters[at], load))
+    return found
+
+
+def _measure(cluster: Running, load: Part) -> Measurement:
+    part = load._replace(
+        addresses=cluster.addresses, credentials=cluster.credentials, ca_cert=cluster.ca_cert
     )
     return measured([part], cluster.processes, [part])
 
@@ -153,34 +209,37 @@ class Writer:
                 self._longest, before = max(self._longest, now - before), now
 
 
-def _line(name: str, sides: Sequence[Measurement]) -> str:
-    first = sides[0].rate
-    return f"{name:12}" + "".join(
-        f"{f'{side.rate:,.0f} ({side.rate / first:.2f})':>20}{side.p50_ms:>9.2f}" for side in sides
-    )
-
-
 @contextmanager
 def running(side: Side) -> Iterator[Running]:
     """Three nodes, until the block ends."""
     with tempfile.TemporaryDirectory(prefix="leasehold-keys-") as name, ExitStack() as stack:
         directory, ports = Path(name), free_ports(NODES)
         write_bootstrap(directory / "secret")
+        authority = Authority(directory)
+        authority.issue("server")
         nodes = [
             stack.enter_context(_node(side, directory, ports, number)) for number in range(NODES)
         ]
         pins = [""] * NODES
         if side.has_keys:
             pins = [_pin(node, directory / f"n{number}") for number, node in enumerate(nodes)]
+        for node, its in zip(nodes, ports, strict=True):
+            _until(node, partial(_listens, its.client), "does not serve clients")
         addresses = tuple(
-            f"tcp://127.0.0.1:{its.client}{pin}" for its, pin in zip(ports, pins, strict=True)
+            f"{side.scheme}127.0.0.1:{its.client}{pin}"
+            for its, pin in zip(ports, pins, strict=True)
         )
-        with Client(addresses, timeout=HANG_SECONDS, dial_timeout=HANG_SECONDS) as client:
+        ca_cert = str(authority.cert) if side.scheme == HTTPS else ""
+        with Client(
+            addresses, timeout=HANG_SECONDS, dial_timeout=HANG_SECONDS, ca_cert=ca_cert
+        ) as client:
             client.put("ready", "yes")
             if side.has_users:
                 _check_users(client)
         credentials = USER if side.has_users else None
-        yield Running(addresses, tuple(node.pid for node in nodes), credentials)
+        processes = [node.pid for node in nodes]
+        fronts = [pid for node in processes for pid in descendants(node)]
+        yield Running(addresses, (*processes, *fronts), credentials, ca_cert)
 
 
 def _check_users(client: Client) -> None:
@@ -199,9 +258,10 @@ def _node(
     side: Side, directory: Path, ports: Sequence[Ports], number: int
 ) -> Iterator[subprocess.Popen[bytes]]:
     members = [f"n{each}=tcp://127.0.0.1:{its.peer}" for each, its in enumerate(ports)]
-    client_url = f"tcp://127.0.0.1:{ports[number].client}"
+    client_url = f"{side.scheme}127.0.0.1:{ports[number].client}"
     peer_url = f"tcp://127.0.0.1:{ports[number].peer}"
-    secret = [f"--initial-cluster-key-file={directory / 'secret'}", "--client-keys"]
+    secret = (f"--initial-cluster-key-file={directory / 'secret'}", "--client-keys")
+    pair = (f"--cert-file={directory / 'server.crt'}", f"--key-file={directory / 'server.key'}")
     flags = (
         f"--name=n{number}",
         f"--data-dir={directory / f'n{number}'}",
@@ -213,9 +273,9 @@ def _node(
         "--log-level=error",
         *PATIENT,
         *(secret if side.has_keys else ()),
+        *(pair if side.scheme == HTTPS else ()),
     )
-    command = (sys.executable, "-m", "tests.bench.threaded", str(side.io_threads), *flags)
-    process = subprocess.Popen(command)
+    process = subprocess.Popen((sys.executable, "-m", "actors", *flags))
     try:
         yield process
     finally:
@@ -225,11 +285,25 @@ def _node(
 
 def _pin(node: subprocess.Popen[bytes], data_dir: Path) -> str:
     """`#KEY`, once the node has a key of its own."""
-    path, deadline = data_dir / MEMBER_FILE, time.monotonic() + HANG_SECONDS
-    while time.monotonic() < deadline:
-        held = read(path, MEMBER) if path.exists() else None
-        if held is not None and held == HeldKeys(held.pair):
-            return f"#{held.pair.public}"
+    path = data_dir / MEMBER_FILE
+    _until(node, lambda: _has_own_key(path), "gets no key of its own")
+    return f"#{read(path, MEMBER).pair.public}"
+
+
+def _has_own_key(path: Path) -> bool:
+    held = read(path, MEMBER) if path.exists() else None
+    return held is not None and held == HeldKeys(held.pair)
+
+
+def _listens(port: int) -> bool:
+    """Whether somebody takes connections: a front does when its node serves."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _until(node: subprocess.Popen[bytes], is_so: Callable[[], bool], complaint: str) -> None:
+    deadline = time.monotonic() + HANG_SECONDS
+    while not is_so():
+        assert time.monotonic() < deadline, f"a node {complaint}"
         with suppress(subprocess.TimeoutExpired):
             raise AssertionError(f"the node ended with status {node.wait(POLL_SECONDS)}")
-    raise AssertionError("a node does not get a key of its own")

@@ -162,7 +162,7 @@ def test_a_key_stands_for_a_user_and_is_checked_with_each_request(
 
 def test_a_client_goes_on_while_all_nodes_change_their_keys() -> None:
     with (
-        running(Side("keys", has_keys=True, io_threads=1)) as cluster,
+        running(Side("keys", has_keys=True)) as cluster,
         Client(cluster.addresses, timeout=HANG_SECONDS, dial_timeout=HANG_SECONDS) as client,
     ):
         before = {member.id: member.keys for member in client.member_list().members}
