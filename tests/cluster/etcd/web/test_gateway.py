@@ -131,6 +131,8 @@ def test_an_error_of_the_node_has_its_status() -> None:
     ("method", "path", "body", "status", "text"),
     [
         ("GET", "/v3/kv/range", "", 405, "Method Not Allowed\n"),
+        ("GET", "/v3/watch", "", 405, "Method Not Allowed\n"),
+        ("GET", "/v3/lease/keepalive", "", 405, "Method Not Allowed\n"),
         ("POST", "/v3/nothing", "{}", 404, "Not Found\n"),
         ("POST", "/v3/kv/range/", "{}", 404, "Not Found\n"),
         ("POST", "/v3alpha/kv/range", "{}", 404, "404 page not found\n"),
