@@ -298,7 +298,7 @@ func failures(ctx context.Context, client *clientv3.Client) {
 	fmt.Printf("compacted: %v\n", err)
 	ended := <-client.Watch(ctx, "k", clientv3.WithRev(1))
 	fmt.Printf("compacted watch: %v, revision +%d, %v\n",
-		ended.Canceled, since(ended.CompactRevision), ended.Err())
+		ended.Canceled, ended.CompactRevision-now.Header.Revision, ended.Err())
 	short, cancel := context.WithTimeout(ctx, 0)
 	defer cancel()
 	_, err = client.Get(short, "k")
