@@ -260,7 +260,7 @@ def test_leasectl_takes_the_flags_and_variables_of_etcdctl(
     [
         ("bench put --total=20 --clients=4 --conns=3", "put: "),
         ("check datascale --keys=60", "Start data scale check for work load [60 key-value pairs"),
-        ("top --plain", "1 node, default leads"),
+        ("top --plain", "1 node, "),
     ],
 )
 def test_loads_and_looks_go_inside_tls_with_a_certificate(
