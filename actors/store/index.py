@@ -10,7 +10,6 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator
 from heapq import merge
-from typing import Final
 
 from sortedcontainers import SortedList
 
@@ -27,11 +26,6 @@ stops tracking bare tuples of numbers, and so never walks through millions of th
 
 _MARK_BITS = SUB_BITS + 1
 """A mark is `position << 1`, plus 1 for a tombstone; marks sort as positions do."""
-
-RUN_SHARE: Final = 8
-"""The keys of a deletion leave the order as one slice if they are at least an eighth of all: from
-there on the library takes a slice out by making its lists anew, which takes 0.1 µs a key instead of
-1; a smaller slice it would take out key by key, too."""
 
 
 class KeyIndex:
@@ -111,18 +105,20 @@ class KeyIndex:
         self.live[key] = after
 
     def remove(self, keys: list[bytes], position: int) -> None:
-        """Live keys, in order, were deleted: by tombstones at this position and behind it."""
+        """Live keys were deleted, by tombstones at this position and those that follow it."""
         pop, past = self.live.pop, self._past
-        _take(self._order, keys)
-        self._gone.update(keys)
-        for at, key in enumerate(keys, start=position):
-            mark = at << 1 | 1
+        take, add = self._order.remove, self._gone.add
+        mark = position << 1 | 1
+        for key in keys:
             before = pop(key)[0] << 1
             assert mark > before, "a tombstone comes after the value it ends"
+            take(key)
+            add(key)
             if key in past:
                 past[key] += (before, mark)
             else:
                 past[key] = [before, mark]
+            mark += 2
 
     def keys(self, key: bytes, range_end: bytes) -> Iterator[bytes]:
         """The keys of an interval that exist now, in order."""
@@ -215,17 +211,6 @@ def _fill(order: SortedList, keys: Collection[bytes]) -> Steps[None]:
         for key in portion:
             order.add(key)
         yield
-
-
-def _take(order: SortedList, keys: list[bytes]) -> None:
-    """Remove keys that are there, in order; as a whole where that is faster than one by one."""
-    if len(keys) * RUN_SHARE >= len(order):
-        start: int = order.bisect_left(keys[0])
-        if order[start + len(keys) - 1] == keys[-1]:
-            del order[start : start + len(keys)]
-            return
-    for key in keys:
-        order.remove(key)
 
 
 def _irange(

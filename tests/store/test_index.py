@@ -1,12 +1,12 @@
-"""The index of keys: what a deletion leaves, whether its keys leave one by one or as a slice."""
+"""The index of keys: what a deletion leaves."""
 
 from __future__ import annotations
 
 import pytest
 
-from actors.store.index import RUN_SHARE, KeyIndex
+from actors.store.index import KeyIndex
 
-KEYS = [b"key %04d" % number for number in range(RUN_SHARE * 20)]
+KEYS = [b"key %04d" % number for number in range(160)]
 ONE_IN_TWO = KEYS[::2]
 
 
