@@ -58,10 +58,23 @@ class GrpcServer:
         self.memory = Memory()
         # What all connections read into: a piece has left it before the next one is read.
         self.room = memoryview(bytearray(PIECE_BYTES))
+        self._late: set[GrpcConnection] = set()
 
     def connection(self, link: ClientLink) -> GrpcConnection:
         """The protocol of a connection that begins with HTTP/2's preface; it closes the link."""
         return GrpcConnection(self, link)
+
+    def write_later(self, connection: GrpcConnection) -> None:
+        """Have a connection write in PONG_WAIT_MS at the latest; one timer serves all of them."""
+        if not self._late:
+            loop = asyncio.get_running_loop()
+            loop.call_later(PONG_WAIT_MS / 1000, self._write_late)
+        self._late.add(connection)
+
+    def _write_late(self) -> None:
+        late, self._late = self._late, set()
+        for connection in late:
+            connection.write()
 
 
 class GrpcConnection(asyncio.BufferedProtocol):
@@ -71,6 +84,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
         self.http2 = ServerConnection(self, LIMITS, server.memory)
         self.link = link
         link.on_read = self._write_what_came
+        self._server = server
         self.replies = server.replies
         self.counters = server.counters
         self.message_bytes_max = server.message_bytes_max
@@ -114,9 +128,9 @@ class GrpcConnection(asyncio.BufferedProtocol):
         self.http2.receive(data, self._now_ms())
         self.link.flush()
         if self.http2.has_time:
-            self._arm(self._now_ms() + PONG_WAIT_MS)
+            self._server.write_later(self)
         else:
-            self._write()
+            self.write()
         if self._timer is None:  # what comes moves the next look away, and never nearer
             self._arm(self.http2.next_tick_ms)
 
@@ -132,7 +146,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """The client reads again."""
         self._is_writable = True
-        self._write()
+        self.write()
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection has ended, and all its calls with it."""
@@ -215,14 +229,14 @@ class GrpcConnection(asyncio.BufferedProtocol):
         if not self._is_writing_soon:
             self._is_writing_soon = True
             if not self.link.is_reading:
-                self._loop.call_soon(self._write)
+                self._loop.call_soon(self.write)
 
     # --- inside ---
 
     def _write_what_came(self) -> None:
         """The answers that the node has sent together have come."""
         if self._is_writing_soon:
-            self._write()
+            self.write()
 
     def _read_on(self) -> None:
         """Others have had their turn."""
@@ -237,7 +251,8 @@ class GrpcConnection(asyncio.BufferedProtocol):
         if self._transport is None and not self._lingering:
             self.link.close()
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Write what the client takes of what there is for it."""
         self._is_writing_soon = False
         transport = self._transport
         if transport is None:
@@ -284,7 +299,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
 
     def _tick(self, now_ms: int) -> None:
         self.http2.tick(now_ms)
-        self._write()
+        self.write()
         self._arm(self._deadlines.next_ms)
         self._arm(self.http2.next_tick_ms)
 

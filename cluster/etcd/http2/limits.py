@@ -119,7 +119,7 @@ GAPS_REMEMBERED_MAX: Final = 100
 PREFACE_TIMEOUT_MS: Final = 10_000
 """From the first byte to the peer's first SETTINGS frame."""
 
-PONG_WAIT_MS: Final = 20
+PONG_WAIT_MS: Final = 100
 """How long the answer to a PING may wait for the answer to a request, to go with it."""
 
 KEEPALIVE_INTERVAL_MS: Final = 2 * 60 * 60 * 1_000
