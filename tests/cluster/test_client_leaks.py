@@ -20,38 +20,23 @@ from tests.limits import HANG_SECONDS
 
 pytestmark = pytest.mark.process
 
-LEASES_LEFT = 4
-"""Of each client that is closed in the middle of things."""
-
 
 @contextmanager
-def observed(node: LocalCluster, name: str) -> Iterator[tuple[Observer, Shell, Client]]:
-    """Counts, a shell whose leases last, and the client that counts."""
+def observed(node: LocalCluster, name: str) -> Iterator[tuple[Observer, Shell]]:
+    """Counts, and a shell whose leases would outlast the test."""
     with full_pool() as pool, Client(node.endpoints, timeout=HANG_SECONDS) as client:
         observer = Observer(client, lambda: [each.pid for each in node.running])
-        yield observer, Shell(name, node.endpoints, {}, pool, HANG_SECONDS), client
-
-
-def end_leases(client: Client) -> int:
-    """End the leases that clients have left, as their TTL would; how many there were."""
-    ids = client.lease.list().ids
-    for lease_id in ids:
-        client.lease.revoke(lease_id)
-    return len(ids)
+        yield observer, Shell(name, node.endpoints, {}, pool, 2 * HANG_SECONDS)
 
 
 @pytest.mark.parametrize("name", SHELLS)
-def test_clients_that_are_closed_leave_nothing_but_the_leases_that_they_held(
-    node: LocalCluster, name: str
-) -> None:
+def test_clients_that_are_closed_leave_nothing_behind(node: LocalCluster, name: str) -> None:
     async def test() -> None:
-        with observed(node, name) as (observer, shell, client):
+        with observed(node, name) as (observer, shell):
             empty = observer.counts()
             await shell.lives(len(LIVES))
-            assert end_leases(client) == LEASES_LEFT
             before = await observer.settled(empty, len(LIVES), OF_NODES)
             await shell.lives(2 * len(LIVES))
-            assert end_leases(client) == 2 * LEASES_LEFT
             after = await observer.settled(before, 2 * len(LIVES))
             assert not after.beyond(before, 2 * len(LIVES))
 
@@ -61,14 +46,32 @@ def test_clients_that_are_closed_leave_nothing_but_the_leases_that_they_held(
 @pytest.mark.parametrize("name", SHELLS)
 def test_a_client_that_is_not_closed_is_counted(node: LocalCluster, name: str) -> None:
     async def test() -> None:
-        with observed(node, name) as (observer, shell, own):
+        with observed(node, name) as (observer, shell):
             before = observer.counts()
             client = shell.client()
-            await client.put("a", lease=await client.session(HANG_SECONDS))
+            await client.put("a", lease=await client.session(2 * HANG_SECONDS))
             await client.watch("b")
             seen = set(observer.counts().beyond(before))
             assert seen >= {"threads", "descriptors", "sockets", "objects", "sessions", *OF_NODES}
             await client.close()
-            end_leases(own)
+            del client
+            assert not (await observer.settled(before, 1)).beyond(before, 1)
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_lease_that_is_renewed_no_more_outlives_its_client(
+    node: LocalCluster, client: Client, name: str
+) -> None:
+    async def test() -> None:
+        with full_pool() as pool:
+            own = Shell(name, node.endpoints, {}, pool, HANG_SECONDS).client()
+            leases = [await own.session(HANG_SECONDS) for _ in range(2)]
+            leases[1].stop()
+            await own.close()
+            assert leases[0].lost.is_set() and not leases[1].lost.is_set()
+            assert client.lease.list().ids == (leases[1].id,)
+            client.lease.revoke(leases[1].id)
 
     asyncio.run(test())

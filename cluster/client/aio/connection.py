@@ -11,6 +11,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -20,6 +21,7 @@ from cluster.client.engine.call import FOREVER, Call
 from cluster.client.engine.calling import CallOptions
 from cluster.client.engine.core import Core
 from cluster.client.engine.key_news import all_keyed
+from cluster.client.engine.leasing import FAREWELL_SECONDS
 from cluster.client.engine.leaving import Regret, leave
 from cluster.client.flows.shell import Action, Changed, Subscriber
 from cluster.client.heartbeats import Heartbeats
@@ -149,6 +151,15 @@ class LoopConnection:
         """Call a function of the program in the next turn of the loop."""
         self._loop.call_soon(told)
 
+    async def give_back(self) -> None:
+        """End the watches and leases, and wait a moment for that, unless the loop is another."""
+        if self._loop is _running_loop() and not self._ended:
+            done = asyncio.Event()
+            self.run(partial(self._end_leases, done.set))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FAREWELL_SECONDS):
+                    await done.wait()
+
     def close(self) -> None:
         """End every call and watch, and close the sockets.
 
@@ -274,14 +285,22 @@ class LoopConnection:
         self._core.close(time.monotonic())
         self._report()
         self._refuse_posted()
-        for subscriber in list(self._subscribers.values()):
-            subscriber.abort(WatchCanceledError(self._reason.message))
+        self._abort_all()
         self._close_sockets()
 
     def _close_sockets(self) -> None:
         self._links.close()
         self._readers.unregister(self._waker.fd)
         self._waker.close()
+
+    def _end_leases(self, done: Callable[[], None], core: Core, now: float) -> None:
+        # The holders first: when the leases have ended, others may have what they held.
+        self._abort_all()
+        core.keepers.give_back(now, done)
+
+    def _abort_all(self) -> None:
+        for subscriber in list(self._subscribers.values()):
+            subscriber.abort(WatchCanceledError(self._reason.message))
 
     def _refuse_posted(self) -> None:
         while self._posted:

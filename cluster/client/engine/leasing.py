@@ -21,6 +21,9 @@ from cluster.faults import FAULTS
 RENEWALS_PER_TTL: Final = 3
 """A renewal is due after a third of the TTL, which leaves two thirds to repeat it in."""
 
+FAREWELL_SECONDS: Final = 1.0
+"""How long a client that is closed waits for the end of the leases that it renewed."""
+
 
 class Keeper:
     """One lease: when its next renewal is due, and until when the last one keeps it alive."""
@@ -69,6 +72,26 @@ class Keepers:
         keeper = self._keepers.pop(number, None)
         if keeper is not None and keeper.call is not None:
             self._calls.abandon(keeper.call)
+
+    def give_back(self, now: float, done: Callable[[], None]) -> None:
+        """End all leases, if a node can be reached; `done` when that is answered, or has failed."""
+        keepers = list(self._keepers.values()) if self._calls.endpoints.any_up else []
+        waiting = len(keepers)
+
+        def answered(call: Call, now: float) -> None:
+            nonlocal waiting
+            waiting -= 1
+            if not waiting:
+                done()
+
+        for keeper in keepers:
+            self.drop(keeper.number)
+            fields = {"op": "lease_revoke", "ID": keeper.lease_id}
+            call = Call(fields, FAREWELL_SECONDS, write=True)
+            call.repeatable, call.on_done = True, answered
+            self._calls.begin(call, now)
+        if not waiting:
+            done()
 
     def tick(self, now: float) -> None:
         """Renew the leases that are due."""

@@ -149,8 +149,11 @@ class KeyClient(KeyApi[Data]):
     # --- the end ---
 
     async def close(self) -> None:
-        """End all requests, watches and renewals, and close the sockets. A closed client stays
-        closed."""
+        """End all requests, watches and renewals, and close the sockets, for good.
+
+        The leases that it renews, and what they hold, end at once if a node can be reached; else,
+        and after `stop` of a lease, when their TTL has passed.
+        """
         await self._caller.uplink.close()
 
     async def __aenter__(self) -> Self:

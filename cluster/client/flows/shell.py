@@ -81,6 +81,10 @@ class Connection(Protocol):
     def tell(self, told: Callable[[], None]) -> None:
         """Call a function of the program soon: one after the other, where it may take its time."""
 
+    async def give_back(self) -> None:
+        """End the watches, and the leases that are renewed: their holders are told first. Waits a
+        moment for that, but not where the engine's carrier itself asks for it."""
+
     def close(self) -> None:
         """End every call and watch, and close the sockets."""
 

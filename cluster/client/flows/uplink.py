@@ -92,7 +92,10 @@ class Uplink:
             connection, self.running = self.running, None
         if connection is not None:
             self._finalizer.detach()
-            connection.close()
+            try:
+                await connection.give_back()
+            finally:
+                connection.close()
 
     def _forked(self) -> None:
         """In a forked child: drop the connection, whose thread and sockets are the parent's."""

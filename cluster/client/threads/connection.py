@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 import zmq
@@ -21,6 +22,7 @@ from cluster.client.engine.call import Call
 from cluster.client.engine.calling import CallOptions
 from cluster.client.engine.core import Core
 from cluster.client.engine.key_news import all_keyed
+from cluster.client.engine.leasing import FAREWELL_SECONDS
 from cluster.client.engine.leaving import Regret, leave
 from cluster.client.flows.shell import ANSWER_GRACE_SECONDS, Action, Changed, Subscriber
 from cluster.client.heartbeats import Heartbeats
@@ -180,6 +182,13 @@ class ThreadedConnection:
         """Call a function of the program soon, in the thread for such calls."""
         self._callbacks.tell(told)
 
+    async def give_back(self) -> None:
+        """End the watches and leases, and wait a moment for that, unless in the I/O thread."""
+        if threading.current_thread() is not self._thread and not self._ended:
+            done = threading.Event()
+            self.run(partial(self._end_leases, done.set))
+            done.wait(FAREWELL_SECONDS)
+
     def close(self) -> None:
         """End every call and watch, close the sockets, and wait for the thread to end."""
         self._stopping = True
@@ -237,8 +246,7 @@ class ThreadedConnection:
             core.close(time.monotonic())
             self._report(core)
             self._refuse_posted()
-            for subscriber in list(self._subscribers.values()):
-                subscriber.abort(WatchCanceledError(self._reason.message))
+            self._abort_all()
             links.close()
             self._waker.close()
             self._callbacks.end()
@@ -286,6 +294,15 @@ class ThreadedConnection:
                 subscriber = self._subscribers.get(notice.number)
                 if subscriber is not None and not subscriber.notice(notice):
                     core.watches.pause(notice.number)
+
+    def _end_leases(self, done: Callable[[], None], core: Core, now: float) -> None:
+        # The holders first: when the leases have ended, others may have what they held.
+        self._abort_all()
+        core.keepers.give_back(now, done)
+
+    def _abort_all(self) -> None:
+        for subscriber in list(self._subscribers.values()):
+            subscriber.abort(WatchCanceledError(self._reason.message))
 
     def _refuse_posted(self) -> None:
         while True:
