@@ -153,6 +153,11 @@ def _key(item: tuple[Any, Any]) -> Any:
     return item[0]
 
 
+def _key_and_value(item: tuple[Any, Any]) -> Any:
+    """Where several members are given one name, their values must not stand in their old order."""
+    return item[0], hash(item[1])
+
+
 def _parts_of(core: RaftCore) -> list[Any]:
     parts: list[Any] = [core]
     for part in parts:
@@ -229,7 +234,7 @@ def renamed(value: Any, names: Names) -> Any:
 def _box(box: Box, names: Names) -> Box:
     items = [renamed(each, names) for each in box.items]
     if box.kind in (dict, set):
-        items.sort(key=_key if box.kind is dict else None)
+        items.sort(key=_key_and_value if box.kind is dict else None)
     return Box(box.kind, tuple(items))
 
 

@@ -11,25 +11,33 @@ Three reductions, each of which can be switched off:
 * `dead`: messages that their receiver will never look at again are forgotten.
 * `commuting`: of two deliveries to different members only one order is tried, for both lead to the
   same state (sleep sets, Godefroid 1996). No state is left out, only ways to it.
+
+Worlds have millions of states, so what is kept of each is small: numbers in arrays. A set of
+messages is one integer, in which the bit of each message's number is set.
 """
 
 from __future__ import annotations
 
 import resource
 import time
+from array import array
 from collections import deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import permutations
+from struct import Struct
 from typing import Any, Final, NamedTuple
 
 from tests.spec import invariants
 from tests.spec.invariants import BrokenError, History, led_by
-from tests.spec.machine import Input, Machine, Taken
+from tests.spec.machine import Input, Machine
 from tests.spec.state import Member
 from tests.spec.worlds import LIMITS, World
 
 LOOK_EVERY: Final = 256
 """After this number of states the time and the memory are looked at."""
+
+REMEMBERED_MAX: Final = 1 << 18
+"""What can be worked out again is forgotten when there is more of it than this."""
 
 
 class Hear(NamedTuple):
@@ -40,8 +48,8 @@ class Hear(NamedTuple):
 
 
 Action = Input | Hear
-Key = tuple[int, ...]
-"""A state of a world: the numbers of its members' states, of its network, limits and history."""
+Messages = int
+"""A set of messages: the bits of their numbers."""
 
 
 class Step(NamedTuple):
@@ -90,22 +98,83 @@ class Table:
         return number
 
 
-class Known:
-    """How a state was first reached, and which messages need not be heard in it."""
+class Move(NamedTuple):
+    """What a step makes of one member: see `Taken`, with numbers for its values."""
 
-    __slots__ = ("action", "depth", "is_expanded", "names", "parent", "place", "sleep")
+    state: int
+    said: Messages
+    served: tuple[int, ...]
+    asked: int | None
+    gone: Messages
+    """The message that was heard, if links never repeat it."""
 
-    def __init__(self, parent: Key | None, place: int, action: Any, names: int, depth: int) -> None:
-        self.parent, self.place, self.action, self.names = parent, place, action, names
-        self.depth = depth
-        self.sleep: frozenset[int] = frozenset()
-        self.is_expanded = False
+
+class Place(NamedTuple):
+    """A state of a world: the numbers of its members' states, and what else there is."""
+
+    states: tuple[int, ...]
+    net: Messages
+    limits: int
+    history: int
+
+
+class Reached:
+    """The states that were reached, numbered in that order, and how each was reached first."""
+
+    def __init__(self, members: int) -> None:
+        self._key = Struct(f"{members + 3}I")
+        self._numbers: dict[bytes, int] = {}
+        self._keys: list[bytes] = []
+        self._nets, self._sets, self._ways = Table(), Table(), Table()
+        self._sleeping, self._way, self._depth = array("I"), array("I"), array("H")
+        self._parent = array("q")
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def add(
+        self, place: Place, parent: int, way: Hashable, depth: int, sleep: Messages
+    ) -> tuple[int, bool]:
+        """The number of a state, and whether it is new."""
+        net = self._nets.number(place.net)
+        key = self._key.pack(*place.states, net, place.limits, place.history)
+        number = self._numbers.setdefault(key, len(self._keys))
+        if number < len(self._keys):
+            return number, False
+        self._keys.append(key)
+        self._parent.append(parent)
+        self._way.append(self._ways.number(way))
+        self._depth.append(depth)
+        self._sleeping.append(self._sets.number(sleep))
+        return number, True
+
+    def place(self, number: int) -> Place:
+        """The state of a number."""
+        *states, net, limits, history = self._key.unpack(self._keys[number])
+        return Place(tuple(states), self._nets.values[net], limits, history)
+
+    def depth(self, number: int) -> int:
+        """The steps by which it was reached."""
+        return self._depth[number]
+
+    def asleep(self, number: int) -> Messages:
+        """The messages that need not be heard in it."""
+        sleep: Messages = self._sets.values[self._sleeping[number]]
+        return sleep
+
+    def wake(self, number: int, sleep: Messages) -> None:
+        """Fewer messages need not be heard."""
+        self._sleeping[number] = self._sets.number(sleep)
+
+    def before(self, number: int) -> tuple[int, Any]:
+        """The state before it, -1 if it is the first, and the way from there."""
+        return self._parent[number], self._ways.values[self._way[number]]
 
 
 class FoundError(Exception):
     """A step breaks an invariant."""
 
-    def __init__(self, parent: Key, place: int, action: Action, text: str) -> None:
+    def __init__(self, parent: int, place: int, action: Action, text: str) -> None:
         super().__init__(text)
         self.parent, self.place, self.action = parent, place, action
 
@@ -120,17 +189,29 @@ class Explorer:
         self._dead, self._commuting = dead, commuting
         self._ids = machine.world.ids
         self._places = {member: place for place, member in enumerate(self._ids)}
-        self._states, self._messages, self._nets = Table(), Table(), Table()
+        self._states, self._messages = Table(), Table()
         self._limits, self._histories = Table(), Table()
         self._names = _names(machine.world) if symmetry else [tuple(range(len(self._ids)))]
-        self._taken: dict[tuple[int, Action], Taken | None] = {}
+        # For each place the messages to the member there, and for each message its place.
+        self._to = [0] * len(self._ids)
+        self._place_of: list[int] = []
+        self._moves: dict[tuple[int, Action], Move | None] = {}
+        # For each state of a member the messages that change nothing in it, when they are heard
+        # and when it crashes after that.
+        self._idle: dict[tuple[int, bool], Messages] = {}
+        self._ignored: dict[int, tuple[int, Messages]] = {}
         self._inputs: dict[int, list[Input]] = {}
         self._renamed: dict[tuple[str, int, int], int] = {}
+        self._renamed_sets: dict[tuple[Messages, int], Messages] = {}
+        self._orders: dict[tuple[int, ...], tuple[tuple[int, ...], list[int]]] = {}
+        self._followed: dict[tuple[int, int], int] = {}
         self._signs: dict[int, int] = {}
         self._sign_table = Table()
-        self._sound: set[tuple[Any, ...]] = set()
-        self._targets: list[int] = []
-        self._known: dict[Key, Known] = {}
+        self._sound: set[tuple[int, ...]] = set()
+        self._sound_wholes: set[tuple[tuple[int, ...], int]] = set()
+        self._reached = Reached(len(self._ids))
+        self._again: deque[tuple[int, int, Messages]] = deque()
+        self._next = 0
         self.steps = 0
         self.facts: set[str] = set()
 
@@ -140,84 +221,74 @@ class Explorer:
         """Explore until all is, or until the time or the memory is over."""
         started, exhausted, broken = time.process_time(), True, ""
         trace: tuple[Step, ...] = ()
-        depth = 0
+        looked = depth = 0
         try:
-            queue: deque[tuple[Key, frozenset[int] | None]] = deque([(self._begin(), None)])
-            while queue:
-                key, only = queue.popleft()
-                depth = max(depth, self._known[key].depth)
-                self._expand(key, only, queue)
-                if len(self._known) % LOOK_EVERY == 0 or not self.steps % LOOK_EVERY:
+            first, names = self._begin()
+            self._reached.add(first, -1, (0, None, names), 0, 0)
+            while self._again or self._next < len(self._reached):
+                number = self._expand_next()
+                depth = max(depth, self._reached.depth(number))
+                looked += 1
+                if looked % LOOK_EVERY == 0:
                     used_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
                     if time.process_time() - started > seconds or used_mb > memory_mb:
-                        exhausted = not queue
+                        exhausted = not self._again and self._next == len(self._reached)
                         break
         except FoundError as found:
             broken, trace = str(found), self._trace(found)
         spent = time.process_time() - started
-        states, facts = len(self._known), frozenset(self.facts)
+        states, facts = len(self._reached), frozenset(self.facts)
         return Result(self.world, states, self.steps, depth, spent, exhausted, facts, broken, trace)
 
-    def _begin(self) -> Key:
+    def _begin(self) -> tuple[Place, int]:
         states = [self._states.number(each) for each in begun(self._machine)]
         views = [self._view(each) for each in states]
         chosen = max((m.log.entries[: m.commit] for m in views), key=len)
         history = self._histories.number(History(chosen, led_by(views)))
         limits = self._limits.number(self.world.limits)
-        key, names = self._canonical(states, (), limits, history)
-        self._known[key] = Known(None, 0, None, names, 0)
-        return key
+        return self._canonical(Place(tuple(states), 0, limits, history))
 
-    def _expand(self, key: Key, only: frozenset[int] | None, queue: Any) -> None:
-        """Take every step that can be taken in a state; `only`: only these messages are heard."""
-        known = self._known[key]
-        known.is_expanded = True
-        done: set[int] = set()
-        for place, action in list(self._actions(key)):
-            heard = action.message if isinstance(action, Hear) and not action.loses else None
-            if heard in known.sleep if only is None else heard not in only:
-                continue
-            child = self._step(key, place, action)
-            if child is None:
-                continue
-            self.steps += 1
-            child_key, names = child
-            sleep = frozenset[int]()
-            if self._commuting and not (isinstance(action, Input) and action.kind == "read"):
-                target = self._ids[place]
-                asleep = [m for m in (*known.sleep, *done) if self._targets[m] != target]
-                sleep = frozenset([self._rename("message", m, names) for m in asleep])
-            if heard is not None:
-                done.add(heard)
-            reached = Known(key, place, action, names, known.depth + 1)
-            self._reached(child_key, reached, sleep, queue)
+    def _expand_next(self) -> int:
+        """Take the steps of the state whose turn has come, first in first out; returns it."""
+        if self._again and self._again[0][0] <= self._next:
+            _, number, awake = self._again.popleft()
+            self._expand(number, awake)
+        else:
+            number = self._next
+            self._next += 1
+            self._expand(number, None)
+        return number
 
-    def _reached(self, key: Key, new: Known, sleep: frozenset[int], queue: Any) -> None:
-        old = self._known.get(key)
-        if old is None:
-            new.sleep = sleep
-            self._known[key] = new
-            queue.append((key, None))
-        elif not old.sleep <= sleep:
-            awake = old.sleep - sleep
-            old.sleep &= sleep
-            if old.is_expanded:
-                queue.append((key, awake))
-
-    def _actions(self, key: Key) -> Iterator[tuple[int, Action]]:
-        *states, net, limits, _ = key
-        left = dict(zip(LIMITS, self._limits.values[limits], strict=True))
-        for message in self._nets.values[net]:
-            place = self._places[self._targets[message]]
-            yield place, Hear(message)
-            if left["crashes"]:
-                yield place, Hear(message, loses=True)
-        for place, state in enumerate(states):
-            if state not in self._inputs:
-                self._inputs[state] = self._machine.inputs(self._states.values[state])
-            for each in self._inputs[state]:
+    def _expand(self, number: int, awake: Messages | None) -> None:
+        """Take every step that can be taken in a state; `awake`: only these messages are heard."""
+        here, sleep = self._reached.place(number), self._reached.asleep(number)
+        hears, place_of = ~sleep if awake is None else awake, self._place_of
+        for message in bits(self._heard_by_all(here, hears, loses=False)):
+            if self._step(number, here, place_of[message], Hear(message), sleep):
+                sleep |= 1 << message
+        if awake is not None:
+            return
+        left = dict(zip(LIMITS, self._limits.values[here.limits], strict=True))
+        if left["crashes"]:
+            for message in bits(self._heard_by_all(here, -1, loses=True)):
+                self._step(number, here, place_of[message], Hear(message, loses=True), sleep)
+        for place, state in enumerate(here.states):
+            for each in self._inputs_of(state):
                 if all(left[cost] for cost in each.costs):
-                    yield place, self._numbered(each, left)
+                    self._step(number, here, place, self._numbered(each, left), sleep)
+
+    def _heard_by_all(self, here: Place, among: Messages, loses: bool) -> Messages:
+        """The messages, some of those `among`, that change the member to which they go."""
+        heard = 0
+        for state, to_it in zip(here.states, self._to, strict=True):
+            heard |= to_it & ~self._idle.get((state, loses), 0)
+        return heard & here.net & among
+
+    def _inputs_of(self, state: int) -> list[Input]:
+        found = self._inputs.get(state)
+        if found is None:
+            found = self._inputs[state] = self._machine.inputs(self._states.values[state])
+        return found
 
     def _numbered(self, input_: Input, left: dict[Any, int]) -> Input:
         """Proposals and changes are told apart by how many there were before."""
@@ -231,90 +302,121 @@ class Explorer:
 
     # --- one step ---
 
-    def _take(self, state: int, action: Action) -> Taken | None:
+    def _step(self, number: int, here: Place, place: int, action: Action, sleep: Messages) -> bool:
+        """Take a step, if it changes anything; `sleep`: what was heard in other ways."""
+        try:
+            move = self._move(here.states[place], action)
+            if move is None:
+                return False
+            then = self._after(here, place, action, move)
+        except (BrokenError, AssertionError) as error:
+            raise FoundError(number, place, action, str(error) or repr(error)) from error
+        self.steps += 1
+        child, names = self._canonical(then)
+        asleep = 0
+        if self._commuting and not (isinstance(action, Input) and action.kind == "read"):
+            asleep = self._rename_set(sleep & ~self._to[place], names)
+        reached, depth = self._reached, self._reached.depth(number) + 1
+        found, is_new = reached.add(child, number, (place, action, names), depth, asleep)
+        if not is_new:
+            was = reached.asleep(found)
+            if awake := was & ~asleep:
+                reached.wake(found, was & asleep)
+                if found < self._next:
+                    self._again.append((len(reached), found, awake))
+        return True
+
+    def _move(self, state: int, action: Action) -> Move | None:
         """What comes of a step of one member; None: nothing changes."""
         pair = state, action
-        if pair in self._taken:
-            return self._taken[pair]
-        value = self._states.values[state]
+        if pair in self._moves:
+            return self._moves[pair]
+        value, gone = self._states.values[state], 0
         if isinstance(action, Hear):
             message = self._messages.values[action.message]
             taken = self._machine.hear(value, message, action.loses)
+            if self._machine.is_once_only(message):
+                gone = 1 << action.message
         else:
             taken = self._machine.take(value, action)
+        move = None
         if taken is not None:
-            after, said = self._states.number(taken.state), tuple(map(self._say, taken.said))
-            is_idle = after == state and not said and not taken.served and taken.asked is None
-            taken = None if is_idle else taken._replace(state=after, said=said)
-        self._taken[pair] = taken
-        return taken
+            said = 0
+            for each in taken.said:
+                said |= 1 << self._say(each)
+            move = Move(self._states.number(taken.state), said, taken.served, taken.asked, gone)
+            self.facts |= taken.facts
+        if move is not None and move[:4] == (state, 0, (), None):
+            move = None
+        if move is None and isinstance(action, Hear):
+            idle = state, action.loses
+            self._idle[idle] = self._idle.get(idle, 0) | 1 << action.message
+        self._moves[pair] = move
+        return move
 
     def _say(self, message: Hashable) -> int:
         number = self._messages.number(message)
-        if number == len(self._targets):
-            self._targets.append(self._machine.target(message))
+        if number == len(self._place_of):
+            place = self._places[self._machine.target(message)]
+            self._place_of.append(place)
+            self._to[place] |= 1 << number
         return number
 
-    def _step(self, key: Key, place: int, action: Action) -> tuple[Key, int] | None:
-        states, (net, limits, history) = list(key[:-3]), key[-3:]
-        try:
-            taken = self._take(states[place], action)
-            if taken is None:
-                return None
-            after = taken.state
-            assert isinstance(after, int)
-            if after != states[place] or taken.asked is not None or taken.served:
-                states[place] = after
-                history = self._histories.number(self._history(states, place, history, taken))
-                self._check(states, place, history)
-        except (BrokenError, AssertionError) as error:
-            raise FoundError(key, place, action, str(error) or repr(error)) from error
-        self.facts |= taken.facts
-        if isinstance(action, Input) and action.costs:
-            left = zip(LIMITS, self._limits.values[limits], strict=True)
-            costs = action.costs
-            limits = self._limits.number(tuple(n - costs.count(name) for name, n in left))
-        elif isinstance(action, Hear) and action.loses:
-            *others, crashes = self._limits.values[limits]
-            limits = self._limits.number((*others, crashes - 1))
-        return self._canonical(
-            states, self._net(states, place, net, action, taken), limits, history
-        )
-
-    def _net(
-        self, states: list[int], place: int, net: int, action: Action, taken: Taken
-    ) -> tuple[int, ...]:
-        messages = {*self._nets.values[net], *taken.said}
-        if isinstance(action, Hear):
-            heard = action.message
-            if self._machine.is_once_only(self._messages.values[heard]):
-                messages.discard(heard)
+    def _after(self, here: Place, place: int, action: Action, move: Move) -> Place:
+        """The state of the world after a step of one member, which breaks no invariant."""
+        states, history, limits = here.states, here.history, here.limits
+        is_told = bool(move.served) or move.asked is not None
+        if move.state != states[place] or is_told:
+            states = (*states[:place], move.state, *states[place + 1 :])
+            history = self._follow(move, history, is_told)
+            self._check(states, place, history)
+        net = (here.net | move.said) & ~move.gone
         if self._dead:
-            target, fresh = self._ids[place], set(taken.said)
-            return tuple(
-                sorted(
-                    m
-                    for m in messages
-                    if not (m in fresh or self._targets[m] == target)
-                    or not self._is_dead(states[self._places[self._targets[m]]], m)
-                )
-            )
-        return tuple(sorted(messages))
+            for each in states:
+                net &= ~self._ignored_in(each)
+        if isinstance(action, Hear):
+            costs: tuple[str, ...] = ("crashes",) if action.loses else ()
+        else:
+            costs = action.costs
+        if costs:
+            left = zip(LIMITS, self._limits.values[limits], strict=True)
+            limits = self._limits.number(tuple(n - costs.count(name) for name, n in left))
+        return Place(states, net, limits, history)
 
-    def _is_dead(self, state: int, message: int) -> bool:
-        return self._machine.is_dead(self._states.values[state], self._messages.values[message])
+    def _ignored_in(self, state: int) -> Messages:
+        """The messages at which the member will never look again in this state, or after it."""
+        looked, ignored = self._ignored.get(state, (0, 0))
+        known = len(self._messages.values)
+        if looked < known:
+            value, messages = self._states.values[state], self._messages.values
+            to_it = self._to[self._places[self._view(state).id]]
+            for message in bits(to_it >> looked << looked):
+                if self._machine.is_dead(value, messages[message]):
+                    ignored |= 1 << message
+            self._ignored[state] = known, ignored
+        return ignored
 
-    def _history(self, states: list[int], place: int, history: int, taken: Taken) -> History:
+    def _follow(self, move: Move, history: int, is_told: bool) -> int:
         """What was ever committed, who led, and what the open reads must see."""
-        was: History = self._histories.values[history]
-        return invariants.follow(was, self._view(states[place]), taken.asked, taken.served)
+        pair = move.state, history
+        known = None if is_told else self._followed.get(pair)
+        if known is None:
+            was: History = self._histories.values[history]
+            then = invariants.follow(was, self._view(move.state), move.asked, move.served)
+            known = self._histories.number(then)
+            if not is_told:
+                self._followed[pair] = known
+        return known
 
     # --- invariants: what was once found sound is not looked at again ---
 
     def _view(self, state: int) -> Member:
         return self._machine.view(self._states.values[state])
 
-    def _check(self, states: list[int], place: int, history: int) -> None:
+    def _check(self, states: tuple[int, ...], place: int, history: int) -> None:
+        whole = states, history
+        if whole in self._sound_wholes:
+            return
         changed, sound = states[place], self._sound
         if (changed,) not in sound:
             invariants.check_one(self._view(changed))
@@ -324,51 +426,52 @@ class Explorer:
             if other != changed and pair not in sound:
                 invariants.log_matching((self._view(changed), self._view(other)))
                 sound |= {pair, (other, changed)}
-        whole = (*states, history)
-        if whole not in sound:
-            views = [self._view(each) for each in states]
-            invariants.check_all(views, self._histories.values[history])
-            sound.add(whole)
+        views = [self._view(each) for each in states]
+        invariants.check_all(views, self._histories.values[history])
+        if len(self._sound_wholes) >= REMEMBERED_MAX:
+            self._sound_wholes.clear()
+        self._sound_wholes.add(whole)
 
     # --- symmetry ---
 
-    def _canonical(
-        self, states: list[int], net: tuple[int, ...], limits: int, history: int
-    ) -> tuple[Key, int]:
+    def _canonical(self, place: Place) -> tuple[Place, int]:
         """One state for all that differ only in names, and the names that lead to it."""
-        best: tuple[Any, ...] | None = None
-        for number in self._candidates(states):
-            if number:
-                names = self._names[number]
-                renamed = [0] * len(states)
-                for place, state in enumerate(states):
-                    renamed[names[place]] = self._rename("state", state, number)
-                heard = tuple(sorted([self._rename("message", each, number) for each in net]))
-                found = (renamed, heard, self._rename("history", history, number), number)
-            else:
-                found = (states, net, history, 0)
-            if best is None or found < best:
-                best = found
-        assert best is not None
-        chosen, heard, then, number = best
-        return (*chosen, self._nets.number(heard), limits, then), number
+        states, net, limits, history = place
+        order = self._orders.get(states)
+        if order is None:
+            if len(self._orders) >= REMEMBERED_MAX:
+                self._orders.clear()
+            order = self._orders[states] = self._order(states)
+        chosen, names = order
+        if names == [0]:
+            return place, 0
+        best = min(
+            (self._rename_set(net, each), self._rename("history", history, each), each)
+            for each in names
+        )
+        return Place(chosen, best[0], limits, best[1]), best[2]
 
-    def _candidates(self, states: list[int]) -> list[int]:
-        """The names by which states are in the order of their signs, which no name changes."""
-        if len(self._names) == 1:
-            return [0]
-        signs = [self._sign(each) for each in states]
+    def _order(self, states: tuple[int, ...]) -> tuple[tuple[int, ...], list[int]]:
+        """The states of members in the order that no name changes, and the names that lead to it.
+
+        First come those with the least sign, which no name changes; then those with the least
+        numbers.
+        """
+        signs = [self._sign(each) for each in states] if len(self._names) > 1 else []
+        least: tuple[list[int], tuple[int, ...]] | None = None
         found: list[int] = []
-        least: list[int] | None = None
         for number, names in enumerate(self._names):
-            order = [0] * len(signs)
-            for place, sign in enumerate(signs):
-                order[names[place]] = sign
-            if least is None or order < least:
-                least, found = order, [number]
-            elif order == least:
+            order = _moved(signs, names)
+            if least is not None and order > least[0]:
+                continue
+            renamed = [self._rename("state", each, number) for each in states]
+            candidate = order, tuple(_moved(renamed, names))
+            if least is None or candidate < least:
+                least, found = candidate, [number]
+            elif candidate == least:
                 found.append(number)
-        return found
+        assert least is not None
+        return least[1], found
 
     def _sign(self, state: int) -> int:
         """A number that is the same for states which differ only in names."""
@@ -397,21 +500,36 @@ class Explorer:
             self._renamed[key] = known
         return known
 
+    def _rename_set(self, messages: Messages, names: int) -> Messages:
+        if not names or not messages:
+            return messages
+        key = messages, names
+        renamed = self._renamed_sets.get(key)
+        if renamed is None:
+            renamed = 0
+            for each in bits(messages):
+                renamed |= 1 << self._rename("message", each, names)
+            if len(self._renamed_sets) >= REMEMBERED_MAX:
+                self._renamed_sets.clear()
+            self._renamed_sets[key] = renamed
+        return renamed
+
     # --- the way to a violation ---
 
     def _trace(self, found: FoundError) -> tuple[Step, ...]:
         """The steps from the beginning, with the names that the members had there."""
-        way: list[tuple[Known, int, Action]] = []
-        key: Key | None = found.parent
-        place, action = found.place, found.action
-        while key is not None:
-            known = self._known[key]
-            way.append((known, place, action))
-            key, place, action = known.parent, known.place, known.action
+        way = [(found.place, found.action)]
+        renamings: list[int] = []
+        number = found.parent
+        while number >= 0:
+            number, (place, action, names) = self._reached.before(number)
+            renamings.append(names)
+            way.append((place, action))
+        way.pop()  # Nothing leads to the first state.
         steps = []
         back = {each: each for each in self._ids}  # from the names in a state to those at first
-        for known, place, action in reversed(way):
-            order = self._names[known.names]
+        for (place, action), names in zip(reversed(way), reversed(renamings), strict=True):
+            order = self._names[names]
             moved = {self._ids[order[n]]: each for n, each in enumerate(self._ids)}
             back = {each: back[moved[each]] for each in self._ids}
             steps.append(self._told(place, action, back))
@@ -427,6 +545,22 @@ class Explorer:
         if input_.kind in ("transfer", "broken"):
             input_ = input_._replace(argument=back[input_.argument])
         return Step(member, input_, False, loses)
+
+
+def bits(messages: Messages) -> Iterator[int]:
+    """The numbers of the messages in a set."""
+    while messages:
+        least = messages & -messages
+        yield least.bit_length() - 1
+        messages ^= least
+
+
+def _moved(values: Sequence[int], names: tuple[int, ...]) -> list[int]:
+    """The values of members, each at the place of the member's new name."""
+    moved = list(values)
+    for place, value in enumerate(values):
+        moved[names[place]] = value
+    return moved
 
 
 def begun(machine: Machine) -> list[Hashable]:
@@ -448,11 +582,9 @@ def begun(machine: Machine) -> list[Hashable]:
 
 def _names(world: World) -> list[tuple[int, ...]]:
     """All ways to rename members, but for those that the world names; first: none."""
-    named = {each.member for each in world.changes} | {each.by for each in world.changes}
-    named.add(world.reader)
     places = range(len(world.ids))
     return [
         order
         for order in permutations(places)
-        if all(order[place] == place for place in places if place + 1 in named)
+        if all(order[number - 1] == number - 1 for number in world.named)
     ]

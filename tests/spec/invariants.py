@@ -139,7 +139,12 @@ def terms_are_entered(m: Member) -> None:
 
 
 def terms_and_times_rise(log: Log) -> None:
-    """In a log neither terms nor cluster times fall (DESIGN.md#cluster-time)."""
+    """In a log neither terms nor cluster times fall (DESIGN.md#cluster-time).
+
+    Behind a snapshot no entry is left that contradicts it (5.3).
+    """
+    for entry in log.entries[:1]:
+        require(log.start.term <= entry.term, f"term {log.start.term} comes before {entry.term}")
     for before, after in pairwise(log.entries):
         require(before.term <= after.term, f"term {before.term} comes before {after.term}")
         require(before.time <= after.time, f"time {before.time} comes before {after.time}")

@@ -108,12 +108,13 @@ class Cores:
         learners = frozenset(members[world.voters :])
         known = known._replace(voters=known.voters - learners, learners=learners)
         first = Entry(1, FIRST_TERM, 0, 0, 0, encode(known))
-        hard, start = rpc.HardState(world.first_term, 0, 1), LogStart(0, 0, known)
+        start = LogStart(0, 0, known)
         none = LogStart(0, 0, UNKNOWN_MEMBERS)
         begun: list[Hashable] = []
         for member, terms in zip_longest(world.ids, world.logs, fillvalue=()):
             assert isinstance(member, int)
             entries = [Entry(n, term, 0, 0, 0, b"t%d" % term) for n, term in enumerate(terms, 2)]
+            hard = rpc.HardState(world.starts_in(member), 0, 1)
             disk = Saved(hard, start, (first, *entries))
             if member not in members:
                 disk = Saved(rpc.HardState(0, 0, 0), none, ())
@@ -173,8 +174,9 @@ class Cores:
         if kind == "crash":
             return self._crash(state, said)
         if kind == "saved":
+            if state.saving is None:
+                return None  # a script is played again on other code
             core = self.thaw(state)
-            assert state.saving is not None
             said.messages += core.persisted(NOW)
             kept = state._replace(disk=state.saving, saving=None)
             return self._taken(state, self._settled(core, kept, said, False), said, kind)
@@ -260,7 +262,7 @@ class Cores:
                 if loses:
                     return self._start(state.id, state.disk, state.life + 1)
                 saved = _with(state.disk, *output.save)
-                if self.world.late_saves and state.core:
+                if self.world.is_late(state.id) and state.core:
                     state = state._replace(saving=saved)
                     continue
                 state = state._replace(disk=saved)

@@ -61,7 +61,7 @@ class Spec:
         begun: list[Hashable] = []
         for each, terms in zip_longest(world.ids, world.logs, fillvalue=()):
             assert isinstance(each, int)
-            log, term = (first, world.first_term) if each in members else (nothing, 0)
+            log, term = (first, world.starts_in(each)) if each in members else (nothing, 0)
             known = log.last.at
             log = log.append([Entry(earlier, 0, f"t{earlier}") for earlier in terms])
             m = Member(each, Disk(term, NOBODY, log), term, NOBODY, log)

@@ -50,13 +50,13 @@ def in_term(m: Member, term: int) -> Member:
 
 
 def hear_term(m: Member, term: int) -> Member | None:
-    """Any message of a later term is heard for its term, but for those that ask for votes."""
+    """Any message of a later term makes a member enter it, but a request for a vote need not."""
     return in_term(m, term) if term > m.term else None
 
 
 def step_down(m: Member) -> Member | None:
-    """A leader leads no more that hears no quorum for an election timeout (6.2), or whose removal
-    is committed (4.2.2). A candidate gives up when a majority refuses."""
+    """A leader gives up when it hears no quorum for an election timeout (6.2), or when its removal
+    is committed (4.2.2); a candidate, when a majority refuses."""
     return m.following(NOBODY) if m.role is not Role.FOLLOWER else None
 
 
@@ -64,7 +64,7 @@ def step_down(m: Member) -> Member | None:
 
 
 def lose_touch(m: Member) -> Member | None:
-    """After an election timeout without a word of it, a leader is not protected any more."""
+    """An election timeout has passed without a word of the leader: votes may go to others."""
     return m._replace(hears=False) if m.role is Role.FOLLOWER and m.hears else None
 
 
@@ -158,7 +158,7 @@ def propose(m: Member, entries: tuple[Entry, ...]) -> Member | None:
     none while it hands over (3.10)."""
     if m.lead is None or m.lead.target != NOBODY:
         return None
-    own = all(each[:2] == (m.term, m.clock.ms) for each in entries)
+    own = all((each.term, each.time) == (m.term, m.clock.ms) for each in entries)
     commands = not any(isinstance(each.what, Config) for each in entries)
     return m._replace(log=m.log.append(entries)) if own and commands else None
 
@@ -190,7 +190,7 @@ def commit(m: Member, index: int) -> Member | None:
 
 
 def follow(m: Member, said: Append | Beat | Snapshot) -> Member | None:
-    """A message that only the leader of a term sends: its sender is to be followed."""
+    """Follow the sender of a message that only the leader of a term sends."""
     if said.term < m.term or (said.term == m.term and m.lead is not None):
         return None
     return in_term(m, said.term).following(said.source)
@@ -293,12 +293,11 @@ def _reconfigure(m: Member, config: Config) -> Member:
 
 def compact(m: Member, index: int) -> Member | None:
     """Forget entries that the state machine holds."""
-    may = m.log.start.at < index <= m.applied
-    return m._replace(log=m.log.compact(index)) if may else None
+    return m._replace(log=m.log.compact(index)) if m.log.start.at < index <= m.applied else None
 
 
 def hear_snapshot(m: Member, said: Snapshot) -> Member | None:
-    """The leader offers its state machine; one that needs it not says what it holds."""
+    """The leader offers its state machine. A member that does not need it says what it holds."""
     heard = follow(m, said)
     if heard is None or said.last.at > heard.commit:
         return heard
@@ -311,7 +310,7 @@ def expect(m: Member) -> Member:
 
 
 def install(m: Member, said: Snapshot) -> Member | None:
-    """Take the leader's state machine for the own one, on the disk at once; then save the rest.
+    """The leader's state machine takes the place of this one, on the disk at once; save the rest.
 
     A crash between the two must not leave a term before that of the log's last entry (3.3).
     """
@@ -359,10 +358,11 @@ def begin_round(m: Member) -> Member | None:
 
 
 def hear_answer(m: Member, said: BeatAnswer) -> Member | None:
-    """A peer followed no later leader when it answered a round."""
+    """A peer answers a round: when it did, it had followed no later leader."""
     if said.term != m.term or m.lead is None or said.round > m.lead.round:
         return hear_term(m, said.term)
-    return m._replace(lead=m.lead._replace(answered=raised(m.lead.answered, *said[::3])))
+    answered = raised(m.lead.answered, said.source, said.round)
+    return m._replace(lead=m.lead._replace(answered=answered))
 
 
 def answer_read(m: Member, asked: Read) -> Member | None:
@@ -396,5 +396,5 @@ def serve(m: Member, read: int) -> Member | None:
 
 
 def pass_time(m: Member, ms: int) -> Member | None:
-    """A leader's clock goes on. Entries carry it, and leases end by it, on all members alike."""
+    """A leader's clock goes on. Entries carry it: by it leases end, on all members alike."""
     return m._replace(clock=m.clock._replace(ms=ms)) if m.lead and ms > m.clock.ms else None

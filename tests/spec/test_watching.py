@@ -14,6 +14,7 @@ import pytest
 
 from tests.simulation.mutants.planting import PLANTED
 from tests.simulation.runner import run
+from tests.spec.cost import digest_of
 from tests.spec.mapping import as_seen
 from tests.spec.state import Clock, Config, Disk, Entry, Log, Member, Place
 from tests.spec.watching import tell
@@ -48,6 +49,10 @@ def test_a_bug_of_the_core_is_a_step_that_the_spec_forbids(name: str) -> None:
         findings = (run(seed).finding for seed in range(SEEDS_MAX))
         found = next((each for each in findings if each), "")
     assert "no action of the spec" in found
+
+
+def test_a_seed_has_the_same_course_when_its_cores_are_watched() -> None:
+    assert digest_of(seed=3, is_watched=True) == digest_of(seed=3, is_watched=False)
 
 
 @pytest.mark.parametrize(

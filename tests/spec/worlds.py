@@ -53,11 +53,13 @@ class World(NamedTuple):
     voter, a compaction of a log, a round of heartbeats, a broken connection (or a leader that hears
     nobody), a crash (before or after a save). `times`: how often a leader's clock goes on by a
     millisecond; then the proposals grant a lease and end it.
-    `late_saves`: other things may happen while a save is under way. `logs` are the terms of entries
-    that the first members have from earlier leaders, none of them committed; all are then in the
-    next term, which nobody has won. With a `leader` that member stands at first, everybody hears
-    all that is said until nothing is new, and what was said then is lost. Only the `reader` reads,
-    or with 0 everybody does. `sometimes` must happen.
+    With `silences` a follower may cease to hear its leader. While a member of `late` saves, other
+    things may happen to it. `logs` are the terms of entries that the first members have from
+    earlier leaders, none of them committed; all are then in the next term, which nobody has won.
+    The member `ahead` is in the term after that, because it has refused a candidate there, and has
+    a vote to give. With a `leader` that member stands at first, everybody hears all that is said
+    until nothing is new, and what was said then is lost. Only the `reader` reads, or with 0
+    everybody does. `sometimes` must happen.
     """
 
     name: str
@@ -76,8 +78,9 @@ class World(NamedTuple):
     crashes: int = 0
     breaks: int = 0
     silences: bool = False
-    late_saves: bool = False
+    late: tuple[int, ...] = ()
     logs: tuple[tuple[int, ...], ...] = ()
+    ahead: int = 0
     leader: int = 0
     reader: int = 0
     sometimes: tuple[str, ...] = ()
@@ -89,13 +92,29 @@ class World(NamedTuple):
             len(self.changes) if name == "changes" else int(getattr(self, name)) for name in LIMITS
         )
 
+    def is_late(self, member: int) -> bool:
+        """Whether the disk of that member takes its time."""
+        return member - FIRST_ID + 1 in self.late
+
+    def starts_in(self, member: int) -> int:
+        """The term in which that member begins."""
+        return self.first_term + (self.ahead == member - FIRST_ID + 1)
+
+    @property
+    def named(self) -> frozenset[int]:
+        """The numbers of the members that are told from others by what may happen to them."""
+        changed = {number for each in self.changes for number in (each.member, each.by)}
+        everybody = frozenset(range(1, len(self.ids) + 1))
+        late = () if everybody <= frozenset(self.late) else self.late
+        return everybody & {*changed, *late, self.ahead, self.reader}
+
     def reads_at(self, member: int) -> bool:
         """Whether clients of that member read."""
         return self.reader == 0 or member == id_of(self.reader)
 
     @property
     def first_term(self) -> int:
-        """The term in which all members begin; 1 is that of the entry with which a log begins."""
+        """The term in which members begin; 1 is that of the entry with which a log begins."""
         return 1 + max((each for log in self.logs for each in log), default=0)
 
     @property
@@ -125,7 +144,7 @@ TABLE: Final = (
         terms=2,
         proposals=1,
         crashes=1,
-        late_saves=True,
+        late=(1, 2),
         sometimes=(*ELECTED, "a crash loses entries"),
     ),
     World("three", 3, elections=1, terms=2, proposals=1, sometimes=ELECTED),
@@ -154,7 +173,7 @@ TABLE: Final = (
         elections=1,
         reads=1,
         reader=1,
-        silences=True,
+        breaks=1,
         sometimes=(*ELECTED, "a read is served", "a leader is deposed"),
     ),
     World(
@@ -232,25 +251,144 @@ TABLE: Final = (
         sometimes=(*ELECTED, OLD_TERM, "a late vote elects a leader"),
     ),
     World(
+        "three-rivals-crash",
+        3,
+        ahead=3,
+        elections=2,
+        terms=2,
+        crashes=1,
+        sometimes=(*ELECTED, "a member crashes", "a late vote elects a leader"),
+    ),
+    World(
+        "three-rivals-late",
+        3,
+        leader=1,
+        late=(3,),
+        elections=2,
+        crashes=1,
+        breaks=1,
+        silences=True,
+        sometimes=(*ELECTED, OLD_TERM, "a member crashes", "a leader is deposed"),
+    ),
+    World(
+        "three-figure-8",
+        3,
+        late=(1,),
+        elections=2,
+        terms=6,
+        logs=((2,), (3,), ()),
+        crashes=1,
+        sometimes=(*ELECTED, OLD_TERM, "a member crashes", "entries are replaced"),
+    ),
+    World(
+        "three-stale",
+        3,
+        elections=2,
+        terms=6,
+        logs=((2, 2, 2), (3,), ()),
+        silences=True,
+        sometimes=(*ELECTED, OLD_TERM, "a leader is deposed", "entries are replaced"),
+    ),
+    World(
+        "three-behind",
+        3,
+        elections=1,
+        terms=5,
+        logs=((2,), (3, 3, 3), ()),
+        beats=1,
+        sometimes=(*ELECTED, OLD_TERM, "entries are replaced"),
+    ),
+    World(
+        "three-behind-snapshot",
+        3,
+        elections=1,
+        terms=5,
+        logs=((2,), (3, 3, 3), ()),
+        compactions=1,
+        sometimes=(*ELECTED, OLD_TERM, "a log is compacted", "a snapshot is installed"),
+    ),
+    World(
+        "pair-reads",
+        2,
+        leader=1,
+        reader=2,
+        elections=0,
+        proposals=1,
+        reads=2,
+        crashes=1,
+        sometimes=("a read is served", "an entry is committed", "a member crashes"),
+    ),
+    World(
+        "pair-reads-anew",
+        2,
+        leader=1,
+        reader=2,
+        elections=1,
+        breaks=1,
+        proposals=1,
+        reads=1,
+        sometimes=("a read is served", "an entry is committed", "a leader is elected"),
+    ),
+    World(
+        "three-reads-behind",
+        3,
+        leader=1,
+        reader=2,
+        elections=0,
+        proposals=1,
+        reads=1,
+        sometimes=("a read is served", "an entry is committed"),
+    ),
+    World(
+        "pair-two-changes",
+        2,
+        strangers=1,
+        leader=1,
+        elections=0,
+        changes=(Change("add learner", 3), Change("remove", 2)),
+        sometimes=CHANGED,
+    ),
+    World(
+        "learner-reads",
+        3,
+        learners=1,
+        leader=1,
+        reader=1,
+        elections=1,
+        breaks=1,
+        reads=1,
+        sometimes=(*ELECTED, "a read is served", "a leader is deposed"),
+    ),
+    World(
         "three-replace-large",
         3,
         strangers=1,
         leader=1,
         elections=2,
-        proposals=2,
-        reads=2,
+        proposals=1,
         changes=(Change("replace", 3, 4),),
-        transfers=1,
-        compactions=1,
-        beats=1,
-        breaks=1,
-        crashes=2,
+        crashes=1,
         silences=True,
+        sometimes=(
+            *CHANGED,
+            OLD_TERM,
+            "a leader is elected by two sets of voters",
+            "a leader is deposed",
+            "entries are replaced",
+            "a member crashes",
+        ),
     ),
 )
 WORLDS: Final = {world.name: world for world in TABLE}
-LARGE: Final = ("three-reads", "three-replace-large")
-"""The worlds that take longer than minutes."""
+LARGE: Final = (
+    "three-reads",
+    "three-rivals-late",
+    "three-figure-8",
+    "three-stale",
+    "learner-reads",
+    "three-replace-large",
+)
+"""The worlds that take longer than minutes. The bugs for which some of them are made show soon."""
 
 
 def id_of(number: int) -> int:
