@@ -2,7 +2,7 @@
 
 Each life is written once, for both shells: the client is one of `cluster.aio`, or a threaded one
 behind `tests.cluster.shells.Awaited`. Most lives end in good order. Others end, with what they
-hold and wait for, in the middle; their leases end by themselves.
+hold and wait for, in the middle.
 """
 
 from __future__ import annotations
