@@ -10,8 +10,10 @@ from typing import Final
 import pytest
 
 from tests.spec.explore import Explorer, Result
+from tests.spec.invariants import BrokenError, terms_and_times_rise
 from tests.spec.of_spec import Spec
 from tests.spec.planted import ERRORS
+from tests.spec.state import Config, Entry, Log, Place
 from tests.spec.worlds import WORLDS, World
 
 SECONDS_MAX: Final = 200.0
@@ -21,6 +23,7 @@ SMALL: Final = (
     TINY,
     WORLDS["two-remove-the-leader"],
     WORLDS["learner-promoted"],
+    WORLDS["one-grows"],
     World("crash", 2, elections=2, terms=3, crashes=1),
     World("leases", 1, elections=1, terms=2, proposals=3, times=3),
 )
@@ -65,3 +68,10 @@ def test_a_reduction_hides_no_violation(reduction: str, name: str) -> None:
         reduced, whole = explore(world), explore(world, without=reduction)
     assert reduced.broken and whole.broken
     assert len(whole.trace) == len(reduced.trace)
+
+
+def test_an_entry_that_contradicts_the_snapshot_before_it_breaks_an_invariant() -> None:
+    config = Config(frozenset({1}))
+    log = Log(Place(3, 5), (Entry(3, 0, "left"),), ((3, config),))
+    with pytest.raises(BrokenError, match="term 5 comes before 3"):
+        terms_and_times_rise(log)
