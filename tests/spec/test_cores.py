@@ -16,7 +16,7 @@ from tests.simulation.mutants.planting import PLANTED
 from tests.spec import __main__ as command
 from tests.spec import worlds
 from tests.spec.bugs import SHOWN
-from tests.spec.cores import Body
+from tests.spec.cores import Body, Box, renamed
 from tests.spec.explore import Explorer, Result
 from tests.spec.of_cores import Cores, State
 from tests.spec.script import play, write
@@ -154,3 +154,9 @@ def test_what_is_not_known_in_a_core_is_refused() -> None:
     core.elector.vote = bytearray(b"1")  # type: ignore[assignment]
     with pytest.raises(TypeError, match="not known here"):
         body.freeze()
+
+
+def test_states_that_differ_only_in_names_have_one_sign() -> None:
+    one, other = Box(dict, ((7_001, 5), (7_002, 6))), Box(dict, ((7_001, 6), (7_002, 5)))
+    alike = {7_001: 1, 7_002: 1}
+    assert renamed(one, alike) == renamed(other, alike)
