@@ -109,7 +109,7 @@ class Move(NamedTuple):
     """The message that was heard, if links never repeat it."""
 
 
-class Place(NamedTuple):
+class Scene(NamedTuple):
     """A state of a world: the numbers of its members' states, and what else there is."""
 
     states: tuple[int, ...]
@@ -133,11 +133,11 @@ class Reached:
         return len(self._keys)
 
     def add(
-        self, place: Place, parent: int, way: Hashable, depth: int, sleep: Messages
+        self, scene: Scene, parent: int, way: Hashable, depth: int, sleep: Messages
     ) -> tuple[int, bool]:
         """The number of a state, and whether it is new."""
-        net = self._nets.number(place.net)
-        key = self._key.pack(*place.states, net, place.limits, place.history)
+        net = self._nets.number(scene.net)
+        key = self._key.pack(*scene.states, net, scene.limits, scene.history)
         number = self._numbers.setdefault(key, len(self._keys))
         if number < len(self._keys):
             return number, False
@@ -148,10 +148,10 @@ class Reached:
         self._sleeping.append(self._sets.number(sleep))
         return number, True
 
-    def place(self, number: int) -> Place:
+    def scene(self, number: int) -> Scene:
         """The state of a number."""
         *states, net, limits, history = self._key.unpack(self._keys[number])
-        return Place(tuple(states), self._nets.values[net], limits, history)
+        return Scene(tuple(states), self._nets.values[net], limits, history)
 
     def depth(self, number: int) -> int:
         """The steps by which it was reached."""
@@ -240,13 +240,13 @@ class Explorer:
         states, facts = len(self._reached), frozenset(self.facts)
         return Result(self.world, states, self.steps, depth, spent, exhausted, facts, broken, trace)
 
-    def _begin(self) -> tuple[Place, int]:
+    def _begin(self) -> tuple[Scene, int]:
         states = [self._states.number(each) for each in begun(self._machine)]
         views = [self._view(each) for each in states]
         chosen = max((m.log.entries[: m.commit] for m in views), key=len)
         history = self._histories.number(History(chosen, led_by(views)))
         limits = self._limits.number(self.world.limits)
-        return self._canonical(Place(tuple(states), 0, limits, history))
+        return self._canonical(Scene(tuple(states), 0, limits, history))
 
     def _expand_next(self) -> int:
         """Take the steps of the state whose turn has come, first in first out; returns it."""
@@ -261,7 +261,7 @@ class Explorer:
 
     def _expand(self, number: int, awake: Messages | None) -> None:
         """Take every step that can be taken in a state; `awake`: only these messages are heard."""
-        here, sleep = self._reached.place(number), self._reached.asleep(number)
+        here, sleep = self._reached.scene(number), self._reached.asleep(number)
         hears, place_of = ~sleep if awake is None else awake, self._place_of
         for message in bits(self._heard_by_all(here, hears, loses=False)):
             if self._step(number, here, place_of[message], Hear(message), sleep):
@@ -277,7 +277,7 @@ class Explorer:
                 if all(left[cost] for cost in each.costs):
                     self._step(number, here, place, self._numbered(each, left), sleep)
 
-    def _heard_by_all(self, here: Place, among: Messages, loses: bool) -> Messages:
+    def _heard_by_all(self, here: Scene, among: Messages, loses: bool) -> Messages:
         """The messages, some of those `among`, that change the member to which they go."""
         heard = 0
         for state, to_it in zip(here.states, self._to, strict=True):
@@ -302,7 +302,7 @@ class Explorer:
 
     # --- one step ---
 
-    def _step(self, number: int, here: Place, place: int, action: Action, sleep: Messages) -> bool:
+    def _step(self, number: int, here: Scene, place: int, action: Action, sleep: Messages) -> bool:
         """Take a step, if it changes anything; `sleep`: what was heard in other ways."""
         try:
             move = self._move(here.states[place], action)
@@ -362,7 +362,7 @@ class Explorer:
             self._to[place] |= 1 << number
         return number
 
-    def _after(self, here: Place, place: int, action: Action, move: Move) -> Place:
+    def _after(self, here: Scene, place: int, action: Action, move: Move) -> Scene:
         """The state of the world after a step of one member, which breaks no invariant."""
         states, history, limits = here.states, here.history, here.limits
         is_told = bool(move.served) or move.asked is not None
@@ -381,7 +381,7 @@ class Explorer:
         if costs:
             left = zip(LIMITS, self._limits.values[limits], strict=True)
             limits = self._limits.number(tuple(n - costs.count(name) for name, n in left))
-        return Place(states, net, limits, history)
+        return Scene(states, net, limits, history)
 
     def _ignored_in(self, state: int) -> Messages:
         """The messages at which the member will never look again in this state, or after it."""
@@ -434,9 +434,9 @@ class Explorer:
 
     # --- symmetry ---
 
-    def _canonical(self, place: Place) -> tuple[Place, int]:
+    def _canonical(self, scene: Scene) -> tuple[Scene, int]:
         """One state for all that differ only in names, and the names that lead to it."""
-        states, net, limits, history = place
+        states, net, limits, history = scene
         order = self._orders.get(states)
         if order is None:
             if len(self._orders) >= REMEMBERED_MAX:
@@ -444,12 +444,12 @@ class Explorer:
             order = self._orders[states] = self._order(states)
         chosen, names = order
         if names == [0]:
-            return place, 0
+            return scene, 0
         best = min(
             (self._rename_set(net, each), self._rename("history", history, each), each)
             for each in names
         )
-        return Place(chosen, best[0], limits, best[1]), best[2]
+        return Scene(chosen, best[0], limits, best[1]), best[2]
 
     def _order(self, states: tuple[int, ...]) -> tuple[tuple[int, ...], list[int]]:
         """The states of members in the order that no name changes, and the names that lead to it.
