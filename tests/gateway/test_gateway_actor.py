@@ -529,7 +529,7 @@ WENT_ROUND = Survey(
     FIRST_TICKET + 1,
     9,
     RaftMetrics(True, True, False, 5, 1, 0, 2, 0, TIMES, 0, 0, ()),
-    StoreMetrics._make([9, TIMES, *range(10), -1, *range(5), ()]),
+    StoreMetrics._make([9, TIMES, *range(10), -1, *range(6), ()]),
     WatchMetrics(1, 2, 3, 4),
 )
 
