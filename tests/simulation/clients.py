@@ -6,8 +6,9 @@ itself, and floods. Knows nothing of Raft, or of watches.
 
 from __future__ import annotations
 
+from functools import partial
 from math import ceil, inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from cluster.client.engine.call import Call
 from cluster.client.engine.calling import CallOptions
@@ -33,6 +34,9 @@ REFUSALS = (
 """A client that reaches only a learner, or a leader whose disk is nearly full, is told so; whether
 it was told of revisions with reason, is judged at the end.
 """
+
+LAST_MOMENT_MS: Final = 3
+"""How long before a lease's end its last renewal may be asked for: about the way to the leader."""
 
 
 class Endpoint:
@@ -211,8 +215,26 @@ class Client(Endpoint):
             self._refused(operation, call.error)
             history.refuse(operation, now_ms, call.error.message)
         if not self.stopping:
+            self._go_on(operation)
+
+    def _go_on(self, operation: Operation) -> None:
+        """Ask for something else after a while; a lease is at times renewed just when it ends."""
+        name, fields = f"client {self.number}", operation.fields
+        if fields["op"] == "lease_grant" and operation.reply and self.chance(4) == 0:
+            # Its time began when the grant was on its way.
+            now_ms, began_ms = self.timeline.now_ms, int(operation.began_ms)
+            ttl_ms = int(1_000 * operation.reply["TTL"])
+            early_ms = LAST_MOMENT_MS - self.chance(now_ms - began_ms + LAST_MOMENT_MS)
+            delay_ms = max(1, began_ms + ttl_ms - early_ms - now_ms)
+            renewal = {"op": "lease_keep_alive", "ID": operation.reply["ID"]}
+            self.timeline.after(delay_ms, name, partial(self._ask, renewal))
+        else:
             delay_ms = 1 + self.chance(2 * self.cluster.swarm.think_ms)
-            self.timeline.after(delay_ms, f"client {self.number}", self._next)
+            self.timeline.after(delay_ms, name, self._next)
+
+    def _ask(self, fields: dict[str, Any]) -> None:
+        if not self.stopping:
+            self._begin(fields)
 
     def _learn(self, operation: Operation) -> None:
         reply = operation.reply
