@@ -16,7 +16,7 @@ class ProgressLine:
 
     def __init__(self, things: str, total: int | None = None) -> None:
         self._total = total
-        self._of = f"{things}" if total is None else f"of {total:,} {things}"
+        self._of = things if total is None else f"of {total:,} {things}"
         self._is_shown = sys.stderr.isatty()
         self._next = 0.0
 
