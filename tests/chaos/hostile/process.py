@@ -55,6 +55,11 @@ KEYED_KINDS: Final[Mapping[str, Kind]] = {
 """Every kind of harm by name, to a cluster whose members, clients and fronts ask who comes."""
 
 NICE: Final = 19
+
+AUTOGROUP: Final = Path("/proc/self/autogroup")
+"""Where Linux shares the processors out by session first, as it does by default, a niceness counts
+within a session only. That of the session as a whole is written here (sched(7))."""
+
 ASK_SECONDS: Final = 1.0
 ANSWER_MS: Final = 1_000
 JOIN_SECONDS: Final = 10.0
@@ -133,7 +138,7 @@ class HostileProcess:
 
 def main() -> None:
     """Do what the first line of the standard input says, until the input ends."""
-    os.nice(NICE)
+    _step_back()
     plan = plan_of(sys.stdin.readline())
     stopping = threading.Event()
     sights = {name: Sight() for name in plan.kinds}
@@ -174,6 +179,13 @@ def main() -> None:
     sys.stdout.write(json.dumps(rows))
     sys.stdout.flush()
     os._exit(0)  # whoever still waits for a node waits no longer
+
+
+def _step_back() -> None:
+    """Leave the processors to all others: this process has a session of its own."""
+    os.nice(NICE)
+    with suppress(OSError):
+        AUTOGROUP.write_text(str(NICE))
 
 
 def _wait_for_the_end(stopping: threading.Event, everybody: Sequence[Sight]) -> None:
