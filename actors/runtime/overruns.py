@@ -7,7 +7,9 @@ know what a message means, and what to do about it.
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from cluster.logs import tell
@@ -23,6 +25,29 @@ an entry that takes long to apply."""
 NS_PER_MS: Final = 1_000_000
 
 log = logging.getLogger("leasehold.loop")
+
+
+class Pressure:
+    """How long one thread waits for a processor that others have: what is slow may be these.
+
+    Linux counts it in /proc/thread-self/schedstat, whose second number is in nanoseconds.
+    """
+
+    def __init__(self, path: Path = Path("/proc/thread-self/schedstat")) -> None:
+        self._path = path
+        self._waited_ns, self._at_ns = 0, time.monotonic_ns()
+
+    def text(self) -> str:
+        """What was waited since the last call, as the end of a sentence; empty if not known."""
+        try:
+            waited_ns = int(self._path.read_text().split()[1])
+        except (OSError, ValueError, IndexError):
+            return ""
+        now_ns = time.monotonic_ns()
+        waited_ms = (waited_ns - self._waited_ns) // NS_PER_MS
+        past_ms = (now_ns - self._at_ns) // NS_PER_MS
+        self._waited_ns, self._at_ns = waited_ns, now_ns
+        return f"; of the last {past_ms} ms its thread waited {waited_ms} for a processor"
 
 
 def tell_slow(what: str, text: str, took_ms: int) -> None:
@@ -46,6 +71,7 @@ class Overruns:
     def __init__(self) -> None:
         self.by_name: dict[str, Overrun] = {}
         self.alarming: Counter[type] = Counter()
+        self._pressure = Pressure()
 
     @property
     def count(self) -> int:
@@ -66,4 +92,5 @@ class Overruns:
         log.debug("%s", text)
         if took_ms >= ALARMING_MS:
             self.alarming[message] += 1
-            tell_slow(name, f"{text}, and the node did nothing else meanwhile", took_ms)
+            text = f"{text}, and the node did nothing else meanwhile{self._pressure.text()}"
+            tell_slow(name, text, took_ms)

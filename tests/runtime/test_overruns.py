@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from actors.language.messages import Tick
 from actors.runtime.base import NodeActor
 from actors.runtime.loop import Loop
-from actors.runtime.overruns import ALARMING_MS, BUDGET_MS, NS_PER_MS, Overrun
+from actors.runtime.overruns import ALARMING_MS, BUDGET_MS, NS_PER_MS, Overrun, Pressure
 from tests.log_lines import written
 
 
@@ -69,3 +70,28 @@ def test_the_log_warns_of_an_alarming_one_once_a_minute(
     assert warning.startswith(f"Worker: Tick took {ALARMING_MS} ms")
     told = [record.__dict__["fields"] for record in caplog.records]
     assert told == [{"what": "Worker: Tick", "took_ms": ALARMING_MS + more} for more in (0, 1)]
+
+
+def test_pressure_tells_what_was_waited_for_a_processor_since_it_was_last_asked(
+    tmp_path: Path,
+) -> None:
+    schedstat = tmp_path / "schedstat"
+    pressure = Pressure(schedstat)
+    for waited_ns, waited_ms in (5_000_000_000, 5_000), (5_250_000_000, 250), (5_250_000_000, 0):
+        schedstat.write_text(f"1234 {waited_ns} 17\n")
+        assert pressure.text().endswith(f" ms its thread waited {waited_ms} for a processor")
+
+
+@pytest.mark.parametrize("text", ["", "1234", "1234 many 17"])
+def test_pressure_says_nothing_where_the_system_does_not_tell(tmp_path: Path, text: str) -> None:
+    schedstat = tmp_path / "schedstat"
+    if text:
+        schedstat.write_text(text)
+    assert Pressure(schedstat).text() == ""
+
+
+@pytest.mark.skipif(
+    not Path("/proc/thread-self/schedstat").exists(), reason="this system does not count it"
+)
+def test_pressure_of_this_thread_is_what_linux_counts() -> None:
+    assert Pressure().text().endswith(" for a processor")
