@@ -27,7 +27,14 @@ from cluster.links import (
 from cluster.passages import PassageBook
 from cluster.schemes import LISTEN_BACKLOG
 from cluster.sink import Sink
-from cluster.visitor import Visitor, ask, own_port
+from cluster.visitor import (
+    HEAD_BYTES,
+    LONG_HEAD_BYTES,
+    SHORT_FRAME_BYTES,
+    Visitor,
+    ask,
+    own_port,
+)
 from cluster.visitors import LOOK_MS, NAMES, NO_KEY, ClosedForCause, Gone, Visitors
 
 CLIENT_FRAME_OVERHEAD_BYTES: Final = 512 * 1024
@@ -76,10 +83,6 @@ _NOWAIT_MORE: Final = zmq.NOBLOCK | zmq.SNDMORE
 
 _NAME_BYTES: Final = 5
 """libzmq names a connection by itself: a zero byte, then a counter of four bytes."""
-
-_SHORT_FRAME_BYTES: Final = 255
-_HEAD_BYTES, _LONG_HEAD_BYTES = 2, 9
-"""The size of ZMTP's header: for a frame of up to 255 bytes, and for a longer frame."""
 
 Route = tuple[bytes, ...]
 
@@ -239,8 +242,10 @@ class ClientDoor:
                 left -= len(payload)
                 visitor = find(route[0])
                 if visitor is None:
+                    self.visitors.drop()
                     continue
                 visitor.taken += _wire_bytes(route, payload, visitor.seal_bytes)
+                visitor.frames += len(route)  # the name in it is no frame, but the payload is one
                 if not visitor.ended:
                     items.append((route, payload))
         except zmq.Again:
@@ -376,7 +381,7 @@ class ClientDoor:
 def _wire_bytes(route: Route, payload: bytes, seal_bytes: int) -> int:
     """The size of a message on the wire, headers included; the connection's name is not sent."""
     size = len(payload) + seal_bytes
-    size += _HEAD_BYTES if size <= _SHORT_FRAME_BYTES else _LONG_HEAD_BYTES
+    size += HEAD_BYTES if size <= SHORT_FRAME_BYTES else LONG_HEAD_BYTES
     for frame in route[1:]:
-        size += _HEAD_BYTES + seal_bytes + len(frame)
+        size += HEAD_BYTES + seal_bytes + len(frame)
     return size

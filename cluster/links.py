@@ -17,21 +17,20 @@ from cluster.curve import KeyPair
 from cluster.gatekeeper import Applicant
 from cluster.keyed import SEAL_BYTES, KeyedPorts
 from cluster.schemes import LISTEN_BACKLOG, zeromq_url
+from cluster.visitor import HEAD_BYTES, LONG_HEAD_BYTES, SHORT_FRAME_BYTES
 from cluster.visitors import LOOK_MS, Visitors
 
 PEER_FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
 PEER_INCOMING_BYTES_MAX: Final = 256 * 1024 * 1024
-"""Bytes that may have arrived from the other members and are not taken, in whole messages or not:
-above it, the connection with the most is ended. The number of messages has no limit: if libzmq has
-stopped reading a connection and that connection breaks, the next heartbeat aborts the process."""
+"""What may have arrived from the other members and is not taken, in whole messages or not: bytes,
+and FRAME_COST_BYTES more for each frame. Above it, the connection with the most is ended. The
+number of messages has no limit: if libzmq has stopped reading a connection and that connection
+breaks, the next heartbeat aborts the process."""
 
 HANDSHAKE_MS: Final = 2_000
 
 SKIPPED_PER_LOOK_MAX: Final = 1_024
 """The frames of one message that are skipped at once; then the mailbox has its turn."""
-
-FRAME_HEAD_BYTES: Final = 9
-"""The largest size of ZMTP's header of a frame."""
 
 SEVERAL_FRAMES: Final = "closed a connection: a peer message has one frame"
 
@@ -123,7 +122,7 @@ class PeerDoor:
         self.visitors = Visitors(context, socket, _monotonic_ms)
         self.visitors.incoming_connection_bytes_max = PEER_INCOMING_BYTES_MAX
         self.visitors.incoming_node_bytes_max = PEER_INCOMING_BYTES_MAX
-        self._head_bytes = FRAME_HEAD_BYTES + (0 if lock is None else SEAL_BYTES)
+        self._seal_bytes = 0 if lock is None else SEAL_BYTES
         self._look_at_ms = 0
         self._lock, self._ports = lock, None if lock is None else KeyedPorts(urls)
         self._socket = socket
@@ -158,36 +157,53 @@ class PeerDoor:
         """Up to `items_max` frames that have arrived, without waiting.
 
         Members send messages of one frame. A message of several frames counts as one empty frame,
-        and its connection is ended.
+        and its connection is ended. While too much waits of connections that have ended, theirs
+        are dropped.
         """
         items: list[bytes] = []
+        taken = 0
         self._unsure = True
         self._look()
         receive, option = self._socket.recv, self._socket.getsockopt
         try:
-            while len(items) < items_max and not self._is_skipping():
-                if len(items) < ASKED_FIRST and not int(option(_EVENTS)) & _INPUT:
-                    self._unsure = False
+            while taken < items_max and not self._is_skipping():
+                if taken < ASKED_FIRST and not int(option(_EVENTS)) & _INPUT:
+                    self._emptied()
                     break
                 # Only a frame received without a copy knows its descriptor and address.
                 arrived = receive(_NOWAIT, copy=False)
-                self._count(arrived)
+                taken += 1
                 self._skipping = arrived.more
+                if not self._count(arrived) and self.visitors.is_shut:
+                    continue
                 frame = PeerFrame(b"" if arrived.more else arrived.buffer)
                 frame.arrived = arrived
                 if self._lock is None or self._is_admitted(frame, self._lock):
                     items.append(frame)
         except zmq.Again:
-            self._unsure = False
+            self._emptied()
         return items
 
-    def _count(self, arrived: zmq.Frame) -> None:
-        """Count the bytes taken from a connection; end it when its message has several frames."""
+    def _emptied(self) -> None:
+        self._unsure = False
+        self.visitors.nothing_left()
+
+    def _count(self, arrived: zmq.Frame) -> bool:
+        """Count the bytes taken from a connection; end it when its message has several frames.
+
+        Returns whether the connection is still there.
+        """
         visitor = self.visitors.at(arrived.get(zmq.SRCFD))
-        if visitor is not None:
-            visitor.taken += len(arrived) + self._head_bytes
-            if arrived.more:
-                self.visitors.hang_up(visitor, SEVERAL_FRAMES)
+        if visitor is None:
+            self.visitors.drop()
+            return False
+        size = len(arrived) + self._seal_bytes
+        size += HEAD_BYTES if size <= SHORT_FRAME_BYTES else LONG_HEAD_BYTES
+        visitor.taken += size
+        visitor.frames += 1
+        if arrived.more:
+            self.visitors.hang_up(visitor, SEVERAL_FRAMES)
+        return True
 
     def _is_admitted(self, frame: PeerFrame, lock: PeerLock) -> bool:
         """Note the key that a frame came under; end its connection if the key is admitted no more.

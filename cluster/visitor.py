@@ -7,6 +7,7 @@ it at any moment. This module knows bytes and addresses, and no other connection
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import socket
 import struct
@@ -16,6 +17,17 @@ from typing import Final, NamedTuple, TypeVar
 
 PROGRESS_BYTES_MIN: Final = 64 * 1024
 """A connection makes progress each time it has read or sent this size."""
+
+FRAME_COST_BYTES: Final = 256
+"""What a frame that waits is counted for beside its bytes. libzmq keeps 64 bytes for each
+(zmq_msg_t), 32 times what was sent of an empty one; and to take a million takes seconds."""
+
+WEIGHED_FRAMES_MIN: Final = 16
+"""Of this number of frames taken, the mean size says what those behind them are like."""
+
+SHORT_FRAME_BYTES: Final = 255
+HEAD_BYTES, LONG_HEAD_BYTES = 2, 9
+"""The size of ZMTP's header: for a frame of up to 255 bytes, and for a longer frame."""
 
 HEARTBEAT_BYTES_PER_SECOND: Final = 16
 """ZMTP's heartbeats: traffic that the system counts and that belongs to no message."""
@@ -38,6 +50,16 @@ class RemoteAddress(NamedTuple):
 
 NOWHERE: Final = RemoteAddress("", 0)
 """The address of a connection that was gone before it could be asked for."""
+
+SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
+"""Linux's options of a socket that has a filter: a program of BPF (socket(7)). Python's socket
+module does not name them."""
+
+_RETURN_NOTHING: Final = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0))
+"""The program "ret #0": of each packet, nothing is let through."""
+
+_NOTHING: Final = struct.pack("@HP", 1, ctypes.addressof(_RETURN_NOTHING))
+"""struct sock_fprog: a program of one instruction, and where it is."""
 
 _FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 
@@ -80,6 +102,19 @@ def own_port(connected: socket.socket) -> int:
     return int(connected.getsockname()[1])
 
 
+def refuse_new(listening: socket.socket, *, refused: bool) -> None:
+    """Have the system drop whatever asks a listening socket for a connection, or end that.
+
+    Who asks meanwhile asks again by itself, after a second. Connections that are up stay.
+    """
+    if not listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        return  # the descriptor is now another file's
+    if refused:
+        listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, _NOTHING)
+    else:
+        listening.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+
+
 def _cut(connected: socket.socket, peer: RemoteAddress) -> None:
     """End the connection with `peer`, unless another connection has got its descriptor."""
     if peer != NOWHERE and peer_of(connected) == peer:
@@ -92,10 +127,11 @@ def _cut(connected: socket.socket, peer: RemoteAddress) -> None:
 class Visitor:
     """One connection: the bytes taken from it and given to it here, and those the system counts.
 
-    `taken` and `given` are counted here; `received`, `waiting` (received by the system, not yet
-    read by libzmq) and `read` (acknowledged by the client) are the system's, as of the last look.
-    `arrived` is what libzmq had read at the last check. `speaks`: its ZMTP handshake succeeded.
-    `seal_bytes` are those that sealing adds to each of its frames.
+    `taken`, in `frames`, and `given` are counted here; `received`, `waiting` (received by the
+    system, not yet read by libzmq) and `read` (acknowledged by the client) are the system's, as of
+    the last look. `arrived` is what libzmq had read at the last check. `weight`: a byte that
+    waits here is counted for so many. `speaks`: its ZMTP handshake succeeded. `seal_bytes` are
+    those that sealing adds to each of its frames.
     """
 
     __slots__ = (
@@ -105,6 +141,8 @@ class Visitor:
         "checked_ms",
         "descriptor",
         "ended",
+        "frames",
+        "frames_then",
         "given",
         "name",
         "peer",
@@ -116,7 +154,9 @@ class Visitor:
         "seal_bytes",
         "speaks",
         "taken",
+        "taken_then",
         "waiting",
+        "weight",
     )
 
     def __init__(self, descriptor: int, peer: RemoteAddress) -> None:
@@ -128,14 +168,17 @@ class Visitor:
         self.place = ""
         self.seal_bytes = 0
         self.taken = self.received = self.waiting = 0
+        self.frames = self.frames_then = self.taken_then = 0
+        self.weight = 1.0
         self.arrived = self.arrived_then = 0
         self.given = self.read = self.read_then = 0
         self.checked_ms = self.progress_ms = self.came_ms = 0
 
     @property
     def incoming(self) -> int:
-        """Bytes that the client has sent and this node has not taken, as of the last look."""
-        return self.received - self.taken
+        """What the client has sent and this node has not taken, as of the last look: its bytes, and
+        FRAME_COST_BYTES for each frame, if these are as large as the last ones were."""
+        return int((self.received - self.taken) * self.weight)
 
     @property
     def incomplete(self) -> int:
@@ -164,11 +207,18 @@ class Visitor:
         self.checked_ms = now_ms
         self.taken += heartbeats
         self.look()
+        self._weigh()
         self.arrived = self.received - self.waiting
         if self.arrived - self.arrived_then >= PROGRESS_BYTES_MIN or self.incomplete <= 0:
             self.came_ms, self.arrived_then = now_ms, self.arrived
         if self.read - self.read_then >= PROGRESS_BYTES_MIN or not self.unread:
             self.progress_ms, self.read_then = now_ms, self.read
+
+    def _weigh(self) -> None:
+        frames, taken = self.frames - self.frames_then, self.taken - self.taken_then
+        if frames >= WEIGHED_FRAMES_MIN and taken > 0:
+            self.weight = 1 + frames * FRAME_COST_BYTES / taken
+            self.frames_then, self.taken_then = self.frames, self.taken
 
     def end(self) -> None:
         """Cut the connection; libzmq finds it broken, and frees all memory it holds for it."""

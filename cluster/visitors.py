@@ -10,23 +10,38 @@ from __future__ import annotations
 
 import errno
 import itertools
+import logging
 import select
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple
 
 import zmq
 
-from cluster.visitor import NOWHERE, PROGRESS_BYTES_MIN, Visitor, ask, peer_of
+from cluster.logs import complain
+from cluster.visitor import NOWHERE, PROGRESS_BYTES_MIN, Visitor, ask, peer_of, refuse_new
 
 CONNECTIONS_MAX: Final = 10_000
 """The number of connections at one listening socket; a further one is closed at once."""
 
 INCOMING_CONNECTION_BYTES_MAX: Final = 64 * 1024 * 1024
-"""Bytes that one connection may have sent and this node has not taken, in whole messages or not."""
+"""What one connection may have sent and this node has not taken, in whole messages or not: bytes,
+and FRAME_COST_BYTES more for each frame."""
 
 INCOMING_NODE_BYTES_MAX: Final = 128 * 1024 * 1024
-"""The same for all connections together: above it, the connection with the most is ended."""
+"""The same for all connections together, also those that have ended: above it, the connection with
+the most is ended."""
+
+INCOMING_HERE_SHARE_MIN: Final = 0.25
+"""A quarter of that is left for those that are here, whatever others have left behind."""
+
+LEFT_MESSAGES_MAX: Final = 50_000
+LEFT_BYTES_MAX: Final = 32 * 1024 * 1024
+"""libzmq hands over what a connection had sent when it ended, and reads small messages ten times as
+fast as they can be taken: so whoever connects, sends and leaves, again and again, would fill the
+memory. Once so many messages were dropped before the socket was found empty, or so much waits that
+they left, nobody new is let in until it is empty."""
 
 INCOMPLETE_NODE_BYTES_MAX: Final = 16 * 1024 * 1024
 """Bytes of incomplete messages, whose last frame has not come, of all connections together. This
@@ -64,7 +79,8 @@ CHECKED_PER_LOOK: Final = 128
 """The connections that one look asks the system about; the next look goes on with the others."""
 
 EVENTS: Final = (
-    zmq.EVENT_ACCEPTED
+    zmq.EVENT_LISTENING
+    | zmq.EVENT_ACCEPTED
     | zmq.EVENT_HANDSHAKE_SUCCEEDED
     | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
     | zmq.EVENT_DISCONNECTED
@@ -82,6 +98,8 @@ UNREAD: Final = "closed a connection that does not read what was sent to it"
 
 NAMES: Final = 2**32
 """The names that libzmq gives: a zero byte, and a counter of four bytes."""
+
+log = logging.getLogger("leasehold.links")
 
 _EVENT: Final = struct.Struct("=HI")
 _numbers = itertools.count()
@@ -127,6 +145,12 @@ class Visitors:
         self.incomplete_connection_bytes_max = INCOMING_CONNECTION_BYTES_MAX
         self.incomplete_node_bytes_max = INCOMPLETE_NODE_BYTES_MAX
         self.incomplete_siege_bytes_max = INCOMPLETE_SIEGE_BYTES_MAX
+        # The descriptors it listens by, also former ones.
+        self._listening: set[int] = set()
+        # Since it was found empty: messages dropped, and what connections left that have ended.
+        self._dropped = self._left_bytes = 0
+        # Whether nobody new is let in.
+        self.is_shut = False
         # Whether the socket was found empty since the last look.
         self._emptied = False
         # What is said of a connection whose handshake failed.
@@ -206,6 +230,27 @@ class Visitors:
         self._emptied = True
         self._left.clear()
         self._gone.clear()
+        self.nothing_left()
+
+    def nothing_left(self) -> None:
+        """No message of a connection that has ended waits any more."""
+        self._dropped = self._left_bytes = 0
+        if self.is_shut:
+            self._shut(shut=False)
+
+    def drop(self) -> None:
+        """A message of a connection that has ended was dropped."""
+        self._dropped += 1
+        if self._dropped >= LEFT_MESSAGES_MAX and not self.is_shut:
+            self._shut(shut=True)
+
+    def _shut(self, *, shut: bool) -> None:
+        """Let nobody new in, or do so again."""
+        self.is_shut = shut
+        if shut:
+            complain(log, "shut", "lets nobody new in: too much waits of connections that ended")
+        for descriptor in self._listening:
+            ask(descriptor, partial(refuse_new, refused=shut), None)
 
     def look(self) -> list[ClosedForCause | Gone]:
         """Every LOOK_MS: count bytes, end connections over a limit, return which have ended."""
@@ -248,7 +293,9 @@ class Visitors:
             return
 
     def _note(self, event: int, descriptor: int) -> None:
-        if event == zmq.EVENT_ACCEPTED:
+        if event == zmq.EVENT_LISTENING:
+            self._listening.add(descriptor)
+        elif event == zmq.EVENT_ACCEPTED:
             self._forget(descriptor)
             self._welcome(descriptor)
         elif event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
@@ -285,6 +332,9 @@ class Visitors:
         if visitor is None:
             return None
         self._left.add(descriptor)
+        self._left_bytes += visitor.incoming
+        if self._left_bytes > LEFT_BYTES_MAX and not self.is_shut:
+            self._shut(shut=True)
         if self._by_name.get(visitor.name) is visitor:
             del self._by_name[visitor.name]
             self._news.append(Gone(visitor.name))
@@ -323,7 +373,9 @@ class Visitors:
 
     def _check_incoming(self) -> None:
         sizes = {each: each.incoming for each in self._here()}
-        self._end_largest(sizes, self.incoming_connection_bytes_max, self.incoming_node_bytes_max)
+        node_max = self.incoming_node_bytes_max
+        here_max = max(node_max - self._left_bytes, int(node_max * INCOMING_HERE_SHARE_MIN))
+        self._end_largest(sizes, self.incoming_connection_bytes_max, here_max)
 
     def _check_incomplete(self, now_ms: int) -> None:
         """Limit incomplete messages. The socket was found empty since the last check, so bytes that

@@ -87,6 +87,7 @@ def _hostile(options: argparse.Namespace, stopped: Callable[[], bool]) -> None:
             defence = hostile.GUARDED if options.guarded else hostile.OPEN
             if options.keys:
                 defence = hostile.GUARDED._replace(keyed=Keyed(Path(directory)))
+            defence = defence._replace(equal=options.equal)
             report = hostile.run(seconds, options.seed, group, clients, stopped, defence=defence)
         _say(report.text())
         failed += report.failed
@@ -136,6 +137,11 @@ def _parser() -> argparse.ArgumentParser:
         "--keys",
         action="store_true",
         help="and they ask everybody for a key, or a certificate",
+    )
+    hostiles.add_argument(
+        "--equal",
+        action="store_true",
+        help="give the hostile clients as much of the processors as each node",
     )
     hostiles.add_argument("--each", action="store_true", help="one kind after the other")
     return parser

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
 import subprocess
@@ -37,6 +38,9 @@ HOST = "127.0.0.1"
 LOOKS_MAX = 1_000
 LOOKS_AT_PEACE = 10
 ROUNDS = 20
+TCP_SYN_SENT = 2
+"""Linux's state of a connection that was asked for and not let in."""
+
 LONG = 2_000
 """Frames of a message of far too many."""
 
@@ -394,6 +398,113 @@ def test_what_all_have_sent_and_nobody_took_is_bounded(
         assert is_closed(more)
         less.send(message(b"last"))
         assert [payload for _, payload in bench.take()] == [b"last"]
+
+
+def test_very_small_messages_count_for_what_they_cost(bench: Bench) -> None:
+    bench.door.visitors.incoming_node_bytes_max = 100_000
+    with bench.raw() as many, bench.raw() as large:
+        many.send(message(b"") * 20_000)
+        large.send(endless(bytes(20_000)))
+        bench.news(ClosedForCause(visitors.ENDLESS, HOST))
+        assert is_closed(many)
+        large.send(message(b"last"))
+        while b"last" not in [payload for _, payload in bench.door.drain(10)]:
+            bench.wait()
+
+
+def left_behind(bench: Bench, sent: bytes) -> None:
+    """A client sends this and goes away, and the door knows that, but has taken nothing of it."""
+    with bench.raw() as hostile:
+        hostile.send(message(b"first"))
+        bench.take()
+        hostile.send(sent)
+        (visitor,) = bench.door.visitors._by_descriptor.values()
+        while visitor.arrived < len(sent):
+            bench.clock.now_ms += visitors.LOOK_MS
+            bench.door.look()
+    while len(bench.door.visitors):
+        bench.door.visitors.follow()
+
+
+def asks_to_be_let_in(bench: Bench) -> socket.socket:
+    """Somebody new, whom the system has not let in yet."""
+    asking = socket.socket()
+    asking.setblocking(False)
+    assert asking.connect_ex(bench.address) == errno.EINPROGRESS
+    assert asking.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == TCP_SYN_SENT
+    return asking
+
+
+def is_let_in(asking: socket.socket) -> bool:
+    """Whether somebody is, within the time that there is: the system asks again each second."""
+    return bool(select.select([], [asking], [], HANG_SECONDS)[1])
+
+
+def test_nobody_new_is_let_in_while_many_messages_wait_that_were_left_behind(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(visitors, "LEFT_MESSAGES_MAX", 50)
+    left_behind(bench, message(b"") * 1_000)
+    assert bench.door.drain(49) == [] and not bench.door.visitors.is_shut
+    assert bench.door.drain(1) == [] and bench.door.visitors.is_shut
+    assert "lets nobody new in" in caplog.text
+    with asks_to_be_let_in(bench) as asking:
+        assert bench.door.drain(1_000) == []
+        assert bench.door.drain(1) == [] and not bench.door.visitors.is_shut
+        assert is_let_in(asking)
+
+
+def test_nobody_new_is_let_in_while_much_waits_that_was_left_behind(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visitors, "LEFT_BYTES_MAX", 10_000)
+    left_behind(bench, message(bytes(9_000)))
+    assert not bench.door.visitors.is_shut
+    left_behind_then = bench.door.visitors
+    left_behind(bench, message(bytes(9_000)) * 2)
+    assert left_behind_then.is_shut
+    with asks_to_be_let_in(bench) as asking:
+        while bench.door.visitors.is_shut:
+            assert bench.door.drain(10) == []
+        assert is_let_in(asking)
+
+
+def test_those_who_are_here_keep_a_share_whatever_others_left_behind(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visitors, "LEFT_BYTES_MAX", 10_000)
+    bench.door.visitors.incoming_node_bytes_max = 100_000
+    client = bench.client()
+    client.send(b"first")
+    bench.take()
+    bench.door.visitors._left_bytes = 1_000_000
+    client.send(bytes(20_000))
+    bench.wait()
+    bench.clock.now_ms += visitors.LOOK_MS
+    assert bench.door.look() == []
+    assert [len(payload) for _, payload in bench.take()] == [20_000]
+
+
+def test_members_frames_are_dropped_only_while_too_much_was_left_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(visitors, "LEFT_MESSAGES_MAX", 50)
+    with zmq.Context() as context, socket.create_server((HOST, 0)) as free:
+        address = free.getsockname()
+        free.close()
+        door = PeerDoor(context, (f"tcp://{HOST}:{address[1]}",))
+        with Connection(address) as hostile:
+            hostile.shake_hands(b"PUSH")
+            hostile.send(message(b"x") * 200)
+            door.wait(HANG_MS)
+        while len(door.visitors):
+            door.visitors.follow()
+        taken: list[bytes] = []
+        while door.must_drain():
+            taken += door.drain(60)
+        assert 0 < len(taken) < 60
+        assert not door.visitors.is_shut
+        door.close()
 
 
 def test_a_connection_that_takes_its_time_is_not_cut(

@@ -106,11 +106,13 @@ class Defence(NamedTuple):
     """What keeps the hostile clients out of a cluster, and who they are.
 
     `user`: requests are checked, and they have no rights. `keyed`: members and clients have keys,
-    and fronts want certificates.
+    and fronts want certificates. `equal`: they get as much of the processors as each node, and not
+    only what all others leave.
     """
 
     user: Sequence[str] = ()
     keyed: Keyed | None = None
+    equal: bool = False
 
     def episode(self, seed: int) -> Episode:
         """The cluster, and the honest clients."""
@@ -133,7 +135,7 @@ class Defence(NamedTuple):
         """The plan of the hostile clients, with what these have."""
         if self.keyed is not None:
             plan = plan._replace(people=self.keyed.people(), secrets=self.keyed.secrets)
-        return plan._replace(user=self.user)
+        return plan._replace(user=self.user, equal=self.equal)
 
 
 OPEN: Final = Defence()

@@ -49,6 +49,7 @@ LARGE_COUNT: Final = 4
 FLOOD: Final = 500
 WHOLE_RANGES: Final = 20
 CONNECTIONS: Final = 20
+NOTHINGS: Final = 500_000
 
 
 def colliding_map(count: int) -> bytes:
@@ -103,6 +104,15 @@ def many_frames(me: Intruder) -> None:
             me.sight.add("left without an end")
             return
         me.saw_answers(connection, 1, SOCKET_SECONDS)
+
+
+def nothings(me: Intruder) -> None:
+    """Very many messages of nothing, of which no answer is read, and which are left behind."""
+    with me.call_on(small_buffer=True) as connection:
+        connection.send(message(b"") * NOTHINGS)
+        if me.chance.random() < 0.5:
+            _reset(connection)
+        me.sight.add("left")
 
 
 def large_frames(me: Intruder) -> None:
@@ -264,6 +274,7 @@ KINDS: Final = (
     Kind("old-protocol", old_protocol, 0.3),
     Kind("colliding-keys", colliding_keys, 0.5),
     Kind("many-frames", many_frames, 0.5),
+    Kind("nothings", nothings, 0.1),
     Kind("large-frames", large_frames, 1.0),
     Kind("request-flood", request_flood, 0.1),
     Kind("flood-and-leave", floods_and_leaves, 0.3),

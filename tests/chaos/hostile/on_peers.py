@@ -17,7 +17,7 @@ from actors.language.entries import Entry, Proposal
 from actors.raft import rpc
 from cluster.wire import WireError, pack, unpack
 from tests.chaos.hostile.intruder import Facts, Intruder, Kind
-from tests.chaos.hostile.on_clients import FORBIDDEN, colliding_map
+from tests.chaos.hostile.on_clients import FORBIDDEN, NOTHINGS, colliding_map
 from tests.chaos.hostile.zmtp import Connection, endless, message, version_1
 from tests.forgery import forged
 
@@ -286,6 +286,13 @@ def junk(me: Intruder) -> None:
         _see_end(me, connection)
 
 
+def peer_nothings(me: Intruder) -> None:
+    """Very many messages of nothing, which are left behind."""
+    with me.call_on_peer(me.chance.choice(list(me.facts().peers))) as connection:
+        connection.send(message(b"") * NOTHINGS)
+        me.sight.add("left")
+
+
 def _see_end(me: Intruder, connection: Connection) -> None:
     """What was sent has arrived before the connection is left."""
     closed = connection.is_closed_within(WAIT_SECONDS)
@@ -299,5 +306,6 @@ KINDS: Final = (
     Kind("hellos", hellos, 0.3),
     Kind("removal-notices", removal_notices, 0.3),
     Kind("peer-junk", junk, 0.5),
+    Kind("peer-nothings", peer_nothings, 0.1),
 )
 """Everything that is done to a peer port."""

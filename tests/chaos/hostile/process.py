@@ -1,8 +1,8 @@
 """The process of the hostile clients: apart from the honest ones, and below them in priority.
 
 They stand for programs on other machines, so what they cost the processor must not be taken for
-what they do to a node: they have what nodes and honest clients leave. The process ends when its
-standard input does, so none outlives who started it.
+what they do to a node: they have what nodes and honest clients leave, unless they are `equal`. The
+process ends when its standard input does, so none outlives who started it.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ LATE_SECONDS: Final = HANG_SECONDS / 2
 class Plan(NamedTuple):
     """Who does what to whom; the number of hostile clients is for all kinds together.
 
+    `equal`: their process has the same right to the processors as a node.
     `user` has the name and the password of one without rights, where requests are checked. The
     hostile clients are these people, each in turn; `secrets` are known where there are keys.
     """
@@ -85,6 +86,7 @@ class Plan(NamedTuple):
     user: Sequence[str] = ()
     people: Sequence[Person] = (NOBODY,)
     secrets: Secrets | None = None
+    equal: bool = False
 
     def text(self) -> str:
         """The plan as a line of JSON."""
@@ -138,8 +140,9 @@ class HostileProcess:
 
 def main() -> None:
     """Do what the first line of the standard input says, until the input ends."""
-    _step_back()
     plan = plan_of(sys.stdin.readline())
+    if not plan.equal:
+        _step_back()
     stopping = threading.Event()
     sights = {name: Sight() for name in plan.kinds}
     people = [(person, Sight()) for person in plan.people]
