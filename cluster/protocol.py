@@ -340,6 +340,7 @@ _STATUS: Final = (
     Field("dbSizeInUse", INTEGER),
     Field("isLearner", FLAG),
     Field("dbSizeQuota", INTEGER, "if there is one", optional=True),
+    Field("maxRequestBytes", INTEGER, ours=True),
 )
 
 _HASH: Final = (

@@ -110,9 +110,8 @@ class GatewayActor(NodeActor):
             settings.txn_ops_max,
             trail,
         )
-        self._encoder = ReplyEncoder(
-            settings.cluster_id, settings.member_id, settings.version, settings.quota_bytes
-        )
+        told = (settings.version, settings.request_bytes_max, settings.quota_bytes)
+        self._encoder = ReplyEncoder(settings.cluster_id, settings.member_id, *told)
         self._answers = Answers(self._encoder, self._send, self._has_room, trail)
         self._own, self._resets_auth = settings.own, settings.resets_auth
         self._tickets = Tickets(self._own[-1].ticket + 1, settings.requests_max)

@@ -59,11 +59,22 @@ ITEMS_AT_ONCE: Final = 256
 
 
 class ReplyEncoder(FrameEncoder):
-    """Encodes the replies of one node; `version` and `quota_bytes` (0: none) are for `status`."""
+    """Encodes the replies of one node.
 
-    def __init__(self, cluster_id: int, member_id: int, version: str, quota_bytes: int = 0) -> None:
+    `version`, `request_bytes_max` and `quota_bytes` (0: none) are for `status`.
+    """
+
+    def __init__(
+        self,
+        cluster_id: int,
+        member_id: int,
+        version: str,
+        request_bytes_max: int,
+        quota_bytes: int = 0,
+    ) -> None:
         super().__init__(cluster_id, member_id)
         self._version: Final = version
+        self._request_bytes_max: Final = request_bytes_max
         self._quota: Final = {"dbSizeQuota": quota_bytes} if quota_bytes else {}
 
     def encode(self, request_id: bytes, result: Result, added: int = 0) -> bytes | Packing:
@@ -115,6 +126,7 @@ class ReplyEncoder(FrameEncoder):
             "dbSize": status.db_size,
             "dbSizeInUse": status.db_size_in_use,
             **self._quota,
+            "maxRequestBytes": self._request_bytes_max,
             "leader": raft.leader,
             "raftIndex": raft.last_index,
             "raftTerm": raft.term,

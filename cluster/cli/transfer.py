@@ -146,6 +146,8 @@ def _pairs(file: BinaryIO) -> Iterator[Pair]:
     number = 0
     while raw := file.readline(LINE_BYTES_MAX):
         number += 1
+        if len(raw) >= LINE_BYTES_MAX:
+            raise CommandError(f"line {number} is too long", EXIT_INVALID_INPUT)
         try:
             fields = json.loads(raw)
             if not isinstance(fields, dict):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cluster import Client
-from cluster.cli.transfer import Pair, batches
+from cluster.cli.transfer import LINE_BYTES_MAX, Pair, batches
 from cluster.launcher.local import LocalCluster
 from tests.cluster.in_process import Leasectl, leasectl_for
 
@@ -175,6 +175,12 @@ def test_a_wrong_line_is_named_and_those_before_it_are_there(
     assert ended.code == 3
     assert ended.stderr.startswith("Error: line 2: ")
     assert client.get("k") is not None
+
+
+def test_a_line_that_no_request_can_hold_is_named(leasectl: Leasectl) -> None:
+    long = b'{"key":"k","value":"' + bytes(LINE_BYTES_MAX)
+    ended = leasectl("import", stdin=long)
+    assert (ended.stderr, ended.code) == ("Error: line 1 is too long\n", 3)
 
 
 def test_a_transaction_holds_no_key_twice_and_not_too_much() -> None:

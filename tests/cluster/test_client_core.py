@@ -497,17 +497,6 @@ def test_a_slow_call_is_asked_once_and_waited_for() -> None:
     assert rig.core.completed == [call]
 
 
-def test_what_may_be_too_large_for_the_nodes_is_named_when_nobody_answers() -> None:
-    rig = Rig()
-    call = Call({"op": "put", "key": b"k", "value": bytes(3_000_000)}, 5.0)
-    rig.core.calls.begin(call, rig.now)
-    (_, frame) = rig.core.sends[-1]
-    rig.advance(5.1)
-    assert f"; the request has {len(frame)} bytes, perhaps more than a node takes" in str(
-        call.error
-    )
-
-
 def test_a_slow_call_to_a_node_that_dies_waits_for_it_as_for_a_first_connection() -> None:
     rig = Rig()
     call = Call({"op": "hash_kv"}, 300.0, pinned="b")

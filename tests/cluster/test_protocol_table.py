@@ -33,7 +33,7 @@ USERS = {op for op in OPS if op.startswith(("auth", "user_", "role_"))}
 FOR_OTHERS = {"metrics", *USERS}
 """Operations for programs that are no clients of keys."""
 
-UNREAD = {("status", "db_size_quota")}
+UNREAD = {("status", "db_size_quota"), ("status", "max_request_bytes")}
 """Fields of replies that the client's results leave out."""
 
 OTHER_SHAPE = {("lease_leases", "leases")}

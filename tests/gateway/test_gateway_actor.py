@@ -404,15 +404,15 @@ def test_a_long_answer_is_encoded_between_others() -> None:
 
 def test_a_long_page_without_a_count_is_encoded_between_others() -> None:
     page = _found(ITEMS_AT_ONCE + 1)._replace(count=0)
-    assert not isinstance(ReplyEncoder(1, 2, "0").encode(b"", page), bytes)
+    assert not isinstance(ReplyEncoder(1, 2, "0", 1_000).encode(b"", page), bytes)
     short = _found(ITEMS_AT_ONCE)._replace(count=0)
-    assert isinstance(ReplyEncoder(1, 2, "0").encode(b"", short), bytes)
+    assert isinstance(ReplyEncoder(1, 2, "0", 1_000).encode(b"", short), bytes)
 
 
 def test_a_slice_of_a_long_answer_ends_with_its_time() -> None:
     answers, read = LongAnswers(), 0
     pending = Pending(ONE, b"", False, 0)
-    frame = ReplyEncoder(1, 2, "0").encode(b"", _found(ITEMS_AT_ONCE + 1))
+    frame = ReplyEncoder(1, 2, "0", 1_000).encode(b"", _found(ITEMS_AT_ONCE + 1))
     assert not isinstance(frame, bytes) and answers.begin(pending, frame)
 
     def clock() -> int:

@@ -241,7 +241,7 @@ def test_words_and_their_numbers_are_those_of_the_table(
 
 @pytest.mark.parametrize("op", OPS.values(), ids=lambda op: op.name)
 def test_a_reply_has_the_fields_of_the_table(op: ProtocolOp) -> None:
-    encoder = ReplyEncoder(1, 2, "1.2.3", quota_bytes=4)
+    encoder = ReplyEncoder(1, 2, "1.2.3", 1_000, quota_bytes=4)
     added = 2**64 - 1 if any(field.name == "member" for field in op.reply) else 0
     for result in RESULTS.get(op.name, ()):
         frame = encoder.encode(b"", result, added)
@@ -265,7 +265,7 @@ READ_ALIKE = {
 
 @pytest.mark.parametrize("name", sorted(RESULTS.keys() & CLIENT_RESULTS.keys() | READ_ALIKE.keys()))
 def test_a_client_reads_every_reply(name: str) -> None:
-    encoder = ReplyEncoder(1, 2, "1.2.3")
+    encoder = ReplyEncoder(1, 2, "1.2.3", 1_000)
     added = 2**64 - 1 if name in ("member_add", "member_replace") else 0
     for result in RESULTS[name]:
         frame = encoder.encode(b"", result, added)
@@ -319,7 +319,7 @@ def test_the_reply_to_metrics_has_the_fields_of_the_table() -> None:
     store = StoreMetrics._make([9, times, *range(10), -1, *range(6), alarms])
     survey = Survey(3, 8, raft, store, WatchMetrics(1, 2, 3, 4))
     own = GatewayMetrics._make(range(11))
-    reply = unpack(ReplyEncoder(1, 2, "1.2.3").encode_survey(pack(5), survey, own))
+    reply = unpack(ReplyEncoder(1, 2, "1.2.3", 1_000).encode_survey(pack(5), survey, own))
     assert (reply.pop("id"), reply.pop("header")["revision"]) == (5, 8)
     assert reply_faults(OPS["metrics"], reply) == []
     assert (reply["turns"], reply["watchers"], reply["compact_revision"]) == (0, 1, -1)

@@ -44,7 +44,7 @@ HEADER = {"cluster_id": CLUSTER_ID, "member_id": MEMBER_ID, "revision": 8, "raft
 
 
 def encoder() -> ReplyEncoder:
-    made = ReplyEncoder(CLUSTER_ID, MEMBER_ID, "1.2.3")
+    made = ReplyEncoder(CLUSTER_ID, MEMBER_ID, "1.2.3", 1_000)
     made.set_term(2)
     return made
 
@@ -200,6 +200,7 @@ def test_a_status_names_the_leader_or_says_that_there_is_none() -> None:
         "version": "1.2.3",
         "dbSize": 100,
         "dbSizeInUse": 90,
+        "maxRequestBytes": 1_000,
         "leader": MEMBER_ID,
         "raftIndex": 40,
         "raftTerm": 2,
@@ -218,7 +219,7 @@ def test_a_status_names_the_leader_or_says_that_there_is_none() -> None:
 def test_a_status_tells_the_quota_if_there_is_one() -> None:
     status = StatusDone(8, 100, 90, 39, RaftStatus(1, 2, 40, is_learner=False))
     assert "dbSizeQuota" not in fields(status)
-    encoder = ReplyEncoder(CLUSTER_ID, MEMBER_ID, "1.2.3", quota_bytes=5_000)
+    encoder = ReplyEncoder(CLUSTER_ID, MEMBER_ID, "1.2.3", 1_000, quota_bytes=5_000)
     assert unpack(whole(encoder.encode(b"", status)))["dbSizeQuota"] == 5_000
 
 

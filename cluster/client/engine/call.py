@@ -25,12 +25,7 @@ ATTEMPTS_PER_TIMEOUT: Final = 4
 """The first attempt has at most the timeout divided by this: then there is time to try others."""
 
 REQUEST_FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
-"""The largest frame to send. A node answers a request over its limit with an error, but closes the
-connection of a frame that is far over it; a frame of this size is refused here instead."""
-
-UNHEALTHY_ATTEMPTS_MAX: Final = 8
-"""The attempts of a change of members that is refused as "unhealthy cluster". That is normal during
-an election (about 0.6 s); after the last of these attempts the caller gets the error."""
+"""The largest frame to send: no --max-request-bytes allows more. A larger one is refused here."""
 
 SESSION_WINDOW: Final = 1_000
 """The numbers between a new write and the oldest unanswered one; beyond it, the write waits. A node
@@ -39,11 +34,6 @@ keeps the results of 1,024 numbers, so a repeated write always finds its result.
 SESSION_IDLE_SECONDS_MAX: Final = 300.0
 """A session that is unused for longer is replaced: the cluster forgets it after ten minutes."""
 
-NO_VERDICT: Final = frozenset(
-    {"NotSupportedForLearner", "NoSpace", "PermissionDenied", "InvalidAuthToken", "UserEmpty"}
-)
-"""Refusals of an attempt that do not tell whether an earlier attempt was applied."""
-
 
 class Phase(IntEnum):
     """What a call waits for."""
@@ -51,7 +41,7 @@ class Phase(IntEnum):
     PARKED = 0
     """A connection, a token, a session, or room in the session's window."""
     SENT = 1
-    """The answer to an attempt, from `Call.endpoint`."""
+    """The answer to an attempt, or to the question before it, from `Call.endpoint`."""
     BACKING_OFF = 2
     """The time `Call.due` of its next attempt; the last one failed."""
     DONE = 3
@@ -112,7 +102,8 @@ class Call:
     `patient`: it waits its whole timeout for a connection, not just the dial timeout.
     `slow`: its answer takes long, so one attempt may use the whole timeout.
     `uncertain`: an attempt without an answer may have been applied, or may be later.
-    `size`: the bytes of its last frame; 0: none was sent.
+    `size`: the bytes of its last frame; 0: none was made.
+    `is_question`: at last it was not sent; the node was asked how large a request it takes.
     `pipelined`: its caller may make the next call before this one is answered.
     `wake`: tells its caller that it is done; None: `on_done` is called, if anything.
     `due`: when its present phase ends if nothing happens. `failures`: the failed attempts.
@@ -128,6 +119,7 @@ class Call:
         "failures",
         "fields",
         "id",
+        "is_question",
         "last_error",
         "logins",
         "on_attempt",
@@ -155,6 +147,7 @@ class Call:
         self.fields = fields
         self.timeout = timeout
         self.size = 0
+        self.is_question = False
         self.patient = timeout == FOREVER
         self.write = write
         self.pinned = pinned
@@ -188,6 +181,11 @@ class Call:
         first = min(ATTEMPT_SECONDS, self.timeout / ATTEMPTS_PER_TIMEOUT)
         return float(min(ATTEMPT_SECONDS_MAX, first * 2 ** min(self.attempts, 16)))
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether an attempt without an answer may have been applied, or may be later."""
+        return self.uncertain or (self.phase is Phase.SENT and not self.is_question)
+
     def result(self) -> Reply:
         """The reply, or raise the error; only of a call that is done."""
         if self.error is not None:
@@ -212,6 +210,13 @@ class Call:
             raise ValueError(FAULTS["RequestTooLarge"].message)
         self.size = len(frame)
         return frame
+
+    def question(self) -> bytes:
+        """What asks a node how large a request it takes. Its id is the negative one of the call."""
+        fields = {"op": "status", "id": -self.id}
+        if "token" in self.fields:
+            fields["token"] = self.fields["token"]
+        return wire.pack(fields)
 
     def parked_until(self, now: float, dial_timeout: float) -> float:
         """Until when a call waits for a connection after its first wait, which `begin` limits.

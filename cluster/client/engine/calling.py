@@ -8,22 +8,24 @@ refuses to know what a call is for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from cluster import wire
 from cluster.client.engine import endings
-from cluster.client.engine.call import (
-    FOREVER,
-    NO_VERDICT,
-    UNHEALTHY_ATTEMPTS_MAX,
-    Call,
-    Phase,
-    WriteSession,
-)
+from cluster.client.engine.call import FOREVER, Call, Phase, WriteSession
 from cluster.client.engine.endpoints import LEARNER, Endpoints
 from cluster.client.engine.login import Account, Login
 from cluster.client.engine.news import News, Retry
+from cluster.client.engine.retrying import (
+    LOST_SESSION,
+    NO_VERDICT,
+    NOT_THE_ENDPOINT,
+    RETRIED_LIMITS,
+    UNHEALTHY_ATTEMPTS_MAX,
+    backoff,
+)
 from cluster.client.engine.sessions import WriteSessions
+from cluster.client.engine.sizes import SizeLimits
 from cluster.client.replies import Reply, read, refusal
 from cluster.errors import (
     InvalidArgumentError,
@@ -33,16 +35,6 @@ from cluster.errors import (
     exception_for,
 )
 from cluster.faults import UNAVAILABLE, name_of
-
-BACKOFF_SECONDS: Final = 0.010
-BACKOFF_SECONDS_MAX: Final = 0.500
-RETRIED_LIMITS: Final = frozenset({"TooManyRequests", "TooManyOutstanding", "TooManySessions"})
-NOT_THE_ENDPOINT: Final = RETRIED_LIMITS | {"LeaderChanged", "Unhealthy"}
-"""Failures that another endpoint is as likely to report: the first one does not make the client
-change its endpoint."""
-
-LOST_SESSION: Final = frozenset({"SessionNotFound", "SequenceTooOld"})
-"""The cluster has forgotten a session, or the result of its number: the client opens another."""
 
 
 class CallOptions(NamedTuple):
@@ -80,6 +72,7 @@ class Calls:
         self._last_id = 0
         self._parked: list[Call] = []
         self._sessions = WriteSessions()
+        self._sizes = SizeLimits()
         self._login = Login(options.credentials) if options.credentials is not None else None
 
     @property
@@ -105,20 +98,29 @@ class Calls:
     def reply(self, endpoint: str, reply: Reply, now: float) -> None:
         """A reply with a request's id has come from an endpoint."""
         request_id = reply["id"]
-        call = self._calls.get(request_id) if type(request_id) is int else None
+        call = self._calls.get(abs(request_id)) if type(request_id) is int else None
         if call is None:
             return  # the answer to an attempt that was given up, of a call that is done
         error = reply.get("error") if self._login is None else self._login.error_in(reply)
-        if error is None:
+        if error is None and request_id > 0:
             # Also from an endpoint whose attempt was given up: the answer is good all the same.
             call.reply = reply
             self._finish(call, now)
-        elif endpoint == call.endpoint and call.phase is Phase.SENT:
+            return
+        if error is None:
+            self._sizes.told(endpoint, reply)
+        is_present = endpoint == call.endpoint and call.is_question == (request_id < 0)
+        if not is_present or call.phase is not Phase.SENT:
+            return
+        if error is None:
+            self._dispatch(call, now)
+        else:
             self._refused(call, endpoint, error, now)
 
     def endpoint_up(self, endpoint: str, now: float) -> None:
         """The connection to an endpoint is established."""
         self.endpoints.came_up(endpoint)
+        self._sizes.forget(endpoint)
         parked, self._parked = self._parked, []
         for call in parked:
             if call.phase is Phase.PARKED:
@@ -155,10 +157,8 @@ class Calls:
         self.wake_at = min(self.wake_at, due)
 
     def backoff(self, failures: int) -> float:
-        """A random delay in seconds, below a bound that doubles with each failure ("full jitter",
-        so that many clients do not come back at the same moment)."""
-        bound = BACKOFF_SECONDS * float(2 ** min(failures, 16))
-        return self._chance() * min(BACKOFF_SECONDS_MAX, bound)
+        """A random delay in seconds; its bound doubles with each failure."""
+        return backoff(failures, self._chance)
 
     def send(self, endpoint: str, fields: Mapping[str, Any]) -> None:
         """Send a request once, without waiting for its answer."""
@@ -188,9 +188,7 @@ class Calls:
         """Send the call's next attempt now, or park it until it can be sent."""
         sequenced = call.write and self._options.exactly_once and not call.repeatable
         if sequenced and call.session is None and not self._sessions.admit(call, now):
-            call.phase = Phase.PARKED
-            call.due = call.deadline
-            self.wake_by(call.due)
+            self._park(call, call.deadline)
             self._open_session(now)
             return
         if self._login is not None and not self._has_token(call, self._login, now):
@@ -198,16 +196,19 @@ class Calls:
         chosen = call.pinned or self.endpoints.choose(call.write)
         endpoint = None if chosen is None else self.endpoints.route(chosen)
         if endpoint is None:
-            call.phase = Phase.PARKED
-            call.due = call.parked_until(now, self._options.dial_timeout_seconds)
-            self.wake_by(call.due)
+            self._park(call, call.parked_until(now, self._options.dial_timeout_seconds))
             self._parked.append(call)
             return
         try:
             self._send_attempt(call, endpoint, now)
         except (OverflowError, TypeError, ValueError) as error:
             # The caller's mistake: a value that msgpack cannot encode, or a frame that is too big.
-            self._finish(call, now, InvalidArgumentError(str(error)))
+            self._finish(call, now, endings.refused(call, InvalidArgumentError(str(error))))
+
+    def _park(self, call: Call, until: float) -> None:
+        call.phase = Phase.PARKED
+        call.due = until
+        self.wake_by(until)
 
     def _send_attempt(self, call: Call, endpoint: str, now: float) -> None:
         if call.on_attempt is not None:
@@ -216,13 +217,13 @@ class Calls:
             del self._calls[call.id]
             self._register(call)
             call.on_attempt(call, endpoint)
-        frame = call.frame()
+        frame = self._sizes.frame(call, endpoint)
         call.phase = Phase.SENT
         call.endpoint = endpoint
         call.sent_at = now
         call.due = min(call.deadline, now + call.attempt_seconds)
         self.wake_by(call.due)
-        call.attempts += 1
+        call.attempts += not call.is_question
         self.sends.append((endpoint, frame))
 
     # --- the login ---
@@ -231,9 +232,7 @@ class Calls:
         """Give a call the token that it needs; without one it is parked. Renew one in time."""
         is_admitted = login.admit(call, now)
         if not is_admitted:
-            call.phase = Phase.PARKED
-            call.due = call.deadline
-            self.wake_by(call.due)
+            self._park(call, call.deadline)
         if (logging_in := login.due(now)) is not None:
             logging_in.on_done = lambda done, when: self._logged_in(login, done, when)
             self.begin(logging_in, now)
@@ -294,7 +293,8 @@ class Calls:
                 self.endpoints.failed(endpoint, now, message)
             self._attempt_failed(call, now, reason, sure=not unknown, at_once=False)
         else:
-            self._finish(call, now, reason)
+            # The refusal of a question is no verdict on an attempt before it.
+            self._finish(call, now, endings.refused(call, reason) if call.is_question else reason)
 
     def _session_lost(
         self, call: Call, session: WriteSession, reason: LeaseholdError, now: float
@@ -320,7 +320,7 @@ class Calls:
     ) -> None:
         """Try again, at once or after a random delay. `sure`: the attempt was not applied."""
         call.last_error = error
-        call.uncertain = call.uncertain or not sure
+        call.uncertain = call.uncertain or not (sure or call.is_question)
         # Without a session the cluster could not tell a repetition from a new write.
         if call.write and call.uncertain and call.session is None and not call.repeatable:
             self._finish(call, now, endings.outcome_unknown(error.message))

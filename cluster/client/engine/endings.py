@@ -5,8 +5,6 @@ Pure; refuses to know when a call ends.
 
 from __future__ import annotations
 
-from typing import Final
-
 from cluster.client.engine.call import Call, Phase
 from cluster.errors import (
     ClientClosedError,
@@ -15,9 +13,6 @@ from cluster.errors import (
     OutcomeUnknownError,
     UnavailableError,
 )
-
-CLOSED_FOR_BYTES: Final = 2 * 1024 * 1024
-"""From this frame on, a node with the usual --max-request-bytes closes the connection."""
 
 
 def outcome_unknown(reason: str) -> OutcomeUnknownError:
@@ -40,9 +35,7 @@ def timed_out(call: Call, tried: str, *, is_reachable: bool) -> LeaseholdError:
         reason = call.last_error.message
     else:
         reason = f"no answer from {call.endpoint or tried}"
-    if call.size > CLOSED_FOR_BYTES:
-        reason += f"; the request has {call.size} bytes, perhaps more than a node takes"
-    if call.write and (call.uncertain or call.phase is Phase.SENT):
+    if call.write and call.is_in_doubt:
         return outcome_unknown(reason)
     return DeadlineExceededError(f"context deadline exceeded: {reason}")
 
@@ -56,5 +49,6 @@ def unreachable(tried: str, waited_seconds: float) -> LeaseholdError:
 def closed(call: Call) -> LeaseholdError:
     """The end of a call that is under way when the client is closed."""
     reason = "the client was closed"
-    was_sent = call.uncertain or call.phase is Phase.SENT
-    return outcome_unknown(reason) if call.write and was_sent else ClientClosedError(reason)
+    if call.write and call.is_in_doubt:
+        return outcome_unknown(reason)
+    return ClientClosedError(reason)
