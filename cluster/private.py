@@ -11,14 +11,17 @@ import errno
 import os
 import resource
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final, TypeVar, cast
 
 DIRECTORY_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 
 RESERVED_DESCRIPTORS: Final = 32
 """Below the hard limit of open files, and above the soft one, which a process sets for itself."""
+
+Opened = TypeVar("Opened")
 
 _reserve = threading.Lock()
 
@@ -41,14 +44,24 @@ def append(path: Path) -> BinaryIO:
     return _open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, "ab")
 
 
+def read(path: Path) -> BinaryIO:
+    """Open a file for reading."""
+    return _open(path, os.O_RDONLY, "rb")
+
+
 def open_file(path: Path, flags: int) -> int:
-    """Open a file, if need be with a descriptor that is kept back.
+    """Open a file, if need be with a descriptor that is kept back."""
+    return opened(lambda: os.open(path, flags | os.O_CLOEXEC, FILE_MODE))
+
+
+def opened(opening: Callable[[], Opened]) -> Opened:
+    """What this call opens, if need be with descriptors that are kept back.
 
     The limit is raised for this one call only: at the limit, libzmq takes each descriptor that is
     free for the next connection that waits.
     """
     try:
-        return os.open(path, flags | os.O_CLOEXEC, FILE_MODE)
+        return opening()
     except OSError as error:
         if error.errno != errno.EMFILE:
             raise
@@ -56,7 +69,7 @@ def open_file(path: Path, flags: int) -> int:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         try:
-            return os.open(path, flags | os.O_CLOEXEC, FILE_MODE)
+            return opening()
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 

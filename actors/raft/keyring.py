@@ -28,6 +28,11 @@ HAND_OVER_ELECTIONS: Final = 4
 followers would elect another. If nobody takes over within this number of election timeouts, it
 changes its key as the leader."""
 
+ANSWERS_MS: Final = 200
+"""How long a member is still reached under the former key when the next one is in the log. Its
+connections break after that, and answers that are not on their way by then are lost: above all the
+one to whoever asked for the change."""
+
 OTHERS_KEY: Final = "its sender has not the key of the member that it claims to be"
 
 
@@ -72,6 +77,7 @@ class Keyring:
         self._made: KeyPair | None = None
         self._ask_at_ms = 0
         self._hand_over_until_ms: int | None = None
+        self._answers_until_ms: int | None = None
         # What `owners` was when the locks were set.
         self._locked: Mapping[str, int] | None = None
 
@@ -170,10 +176,14 @@ class Keyring:
         return SetKeys(self._own_id, (self.held.pair.public, following.public))
 
     def _serves(self, following: KeyPair, now_ms: int) -> bool:
-        """Be reached under the next key; False while this member still hands over."""
+        """Be reached under the next key; False while this member still answers or hands over."""
         core = self._core
         if self._serving == following:
             return True
+        if self._answers_until_ms is None:
+            self._answers_until_ms = now_ms + ANSWERS_MS
+        if now_ms < self._answers_until_ms:
+            return False
         if core.leads and core.best_successor != NOBODY:
             if self._hand_over_until_ms is None:
                 wait_ms = HAND_OVER_ELECTIONS * core.config.election_timeout_ms
@@ -181,7 +191,7 @@ class Keyring:
             if now_ms < self._hand_over_until_ms:
                 core.transfer(core.best_successor, now_ms)
                 return False
-        self._hand_over_until_ms = None
+        self._hand_over_until_ms = self._answers_until_ms = None
         self._serving = following
         self._source.locks.serve(following)
         return True

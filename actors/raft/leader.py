@@ -73,7 +73,7 @@ class Leader:
         self.rounds = ReadRounds()
         # Peers whose clients wait for a committed entry, and that may not know the commit index.
         self._awaiting_commit: set[int] = set()
-        # When the other peers are told the commit index; None: they have been told.
+        # When the other peers are told the commit index; None: all know it, or have been told.
         self.notice_due_ms: int | None = None
         self._reconfigurations = 0
         # Peers that reject entries which they have acknowledged. `Trial` takes them from here.
@@ -254,7 +254,7 @@ class Leader:
         # for that. So this member hears of the commit at once, the others within COMMIT_NOTICE_MS.
         entries = log.slice(previous + 1, commit + 1, bytes_max=1 << 62)
         self._awaiting_commit |= {e.origin for e in entries} & self.peers.keys()
-        if self.notice_due_ms is None:
+        if self.notice_due_ms is None and self._each_peer:
             self.notice_due_ms = now_ms + COMMIT_NOTICE_MS
         self.rounds.release(commit)
 
@@ -302,6 +302,7 @@ class Leader:
             messages += self.heartbeats(commit, now_ms)
             self.rounds.is_answered |= self._decides_alone
         everybody = self.notice_due_ms is not None and now_ms >= self.notice_due_ms
+        all_know = True
         last_index = self.log.last_index
         for target, peer in self._each_peer:
             while (peer.next <= last_index or peer.ack_wanted or peer.probing) and peer.may_send():
@@ -314,16 +315,20 @@ class Leader:
                 messages.append(self._heartbeat(target, peer, commit, now_ms, answer=False))
             if target in self._awaiting_commit and peer.commit_sent >= commit:
                 self._awaiting_commit.remove(target)
-        if everybody:
+            all_know = all_know and peer.commit_sent >= commit
+        if everybody or all_know:
             self.notice_due_ms = None
         return messages
 
-    def heartbeats(self, commit: int, now_ms: int) -> list[Message]:
+    def heartbeats(self, commit: int, now_ms: int) -> list[Heartbeat]:
         """One heartbeat to every peer; they also carry the latest read round."""
-        return [
+        beats = [
             self._heartbeat(target, peer, commit, now_ms, answer=True)
             for target, peer in self._each_peer
         ]
+        if self.notice_due_ms is not None and all(beat.commit >= commit for beat in beats):
+            self.notice_due_ms = None
+        return beats
 
     def _heartbeat(
         self, target: int, peer: Progress, commit: int, now_ms: int, answer: bool

@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple
 
 from actors.language.errors import StorageError
 from cluster.logs import complain, iso_utc
-from cluster.private import FILE_MODE
+from cluster.private import open_file
 
 RECORDS_WAITING_MAX: Final = 10_000
 """The records that may wait for the thread; each operation of a transaction counts as one more.
@@ -37,7 +37,7 @@ fails, all of them count as lost, even if some are there."""
 LAST_RECORDS_SECONDS: Final = 2.0
 """How long a node that stops waits for the last records to be written."""
 
-_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 log = logging.getLogger("leasehold.audit")
@@ -153,7 +153,7 @@ class _PrivateFile(RotatingFileHandler):
         path = self.baseFilename
         if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
             raise StorageError(f"{path}: --audit-log must name a regular file")
-        descriptor = os.open(path, _FLAGS, FILE_MODE)
+        descriptor = open_file(Path(path), _FLAGS)
         try:
             _take(descriptor, path)
         except BaseException:
@@ -189,8 +189,5 @@ def _take(descriptor: int, path: str) -> None:
             f"{path}: another process writes this audit log: give each node a file of its own"
             " ({name} in --audit-log stands for the node's name)"
         ) from None
-    if found.st_size:
-        with Path(path).open("rb") as file:
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                os.write(descriptor, b"\n")
+    if found.st_size and os.pread(descriptor, 1, found.st_size - 1) != b"\n":
+        os.write(descriptor, b"\n")

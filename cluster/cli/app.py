@@ -78,6 +78,16 @@ class LazyGroup(click.Group):
         self.params.extend(global_options())
         self.context_settings["help_option_names"] = ["-h", "--help"]
 
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        """Parse, which prints the help where that is asked for."""
+        with _output_errors():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with _output_errors():
+            return super().invoke(ctx)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, sorted."""
         return sorted(self.table)
@@ -123,7 +133,8 @@ def run(root: click.Group, arguments: list[str], settings: CliSettings | None = 
     try:
         settings = settings or environment_settings(os.environ)
         status = root.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=settings)
-        sys.stdout.flush()
+        with _output_errors():
+            sys.stdout.flush()
     except CommandError as error:
         return report(error.message, error.exit_code)
     except LeaseholdError as error:
@@ -132,11 +143,18 @@ def run(root: click.Group, arguments: list[str], settings: CliSettings | None = 
         return report(error.format_message(), EXIT_ERROR)
     except (click.Abort, KeyboardInterrupt):
         return EXIT_SIGINT
+    return status if isinstance(status, int) else 0
+
+
+@contextmanager
+def _output_errors() -> Iterator[None]:
+    """End the command when stdout fails, before click ends it with 1 because nobody reads."""
+    try:
+        yield
     except OSError as error:
         if error.filename is not None:
-            raise  # it is about a file, not about stdout
-        return output_failed(error)
-    return status if isinstance(status, int) else 0
+            raise  # it is about a file
+        raise SystemExit(output_failed(error)) from None
 
 
 @contextmanager

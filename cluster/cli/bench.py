@@ -1,6 +1,7 @@
 """leasectl bench: puts a load on the cluster, and prints the results.
 
-The options have the names of those of etcd's benchmark. The load is made by `cluster.bench`.
+The options have the names of those of etcd's benchmark. The load is made by `cluster.bench`. If any
+request failed, the exit status is 1.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from cluster.cli.output import emit
 from cluster.cli.settings import CliSettings, GoInt
 
 if TYPE_CHECKING:
+    from cluster.bench.figures import Figures
+    from cluster.bench.watchers import WatchFigures
     from cluster.bench.wires import Wires
     from cluster.bench.workload import Workload
 
@@ -85,7 +88,7 @@ def _on_keys(name: str, help_text: str, *, reads: bool) -> click.Command:
         with _wires(settings, conns, target_leader) as wires:
             if reads:
                 load.fill(wires, val_size, key_space_size, FILL_CLIENTS)
-            _show(settings, load.run(name, wires, requests, total, clients))
+            _show_all(settings, load.run(name, wires, requests, total, clients))
 
     return command
 
@@ -121,7 +124,7 @@ def lease_grant(
     _check(total, clients)
     with _wires(settings, conns, target_leader) as wires:
         grants = workload.lease_grants(LEASE_TTL_SECONDS)
-        _show(settings, load.run("lease-grant", wires, grants, total, clients))
+        _show_all(settings, load.run("lease-grant", wires, grants, total, clients))
 
 
 @click.command("lease-keep-alive", cls=Command)
@@ -144,7 +147,7 @@ def lease_keep_alive(
         ids = [wires.ask(op="lease_grant", TTL=LEASE_TTL_SECONDS)["ID"] for _ in range(leases)]
         try:
             renewals = workload.lease_keep_alives(ids, Random())
-            _show(settings, load.run("lease-keep-alive", wires, renewals, total, clients))
+            _show_all(settings, load.run("lease-keep-alive", wires, renewals, total, clients))
         finally:
             for lease_id in ids:
                 wires.ask(op="lease_revoke", ID=lease_id)
@@ -206,7 +209,16 @@ def _within(flag: str, value: int, least: int, most: int) -> None:
         raise CommandError(f'invalid argument "{value}" for "{flag}" flag: not {least} to {most}')
 
 
-def _show(settings: CliSettings, figures: Any) -> None:
+def _show_all(settings: CliSettings, figures: Figures) -> None:
+    """Show the figures; CommandError when any request failed, with the error of most of them."""
+    _show(settings, figures)
+    failed = sum(figures.errors.values())
+    if failed:
+        reason = max(figures.errors, key=figures.errors.__getitem__)
+        raise CommandError(f"{failed:,} of {figures.answered + failed:,} requests failed: {reason}")
+
+
+def _show(settings: CliSettings, figures: Figures | WatchFigures) -> None:
     lines: Sequence[str]
     if settings.write_out == "json":
         lines = [json.dumps(figures.as_map())]

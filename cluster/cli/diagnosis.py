@@ -39,6 +39,10 @@ COUNTS: Final = {
 }
 """Counts since the start of a node that a healthy one has few of."""
 
+FIRST: Final = {"leader_changes": 1}
+"""How much of a count says nothing: as in etcd, the first leader that a node hears of counts as a
+change."""
+
 
 class Severity(Enum):
     """How bad a finding is."""
@@ -206,8 +210,9 @@ def _measured(endpoint: str, metrics: Mapping[str, Any]) -> Iterator[Finding]:
         text = f"{endpoint} uses {format_size(size)} of {format_size(quota)}"
         yield Finding(severity, "space", text)
     for name, text in COUNTS.items():
-        if metrics[name]:
-            yield Finding(Severity.NOTE, "count", f"{endpoint}: {text}: {metrics[name]:,}")
+        count = metrics[name] - FIRST.get(name, 0)
+        if count > 0:
+            yield Finding(Severity.NOTE, "count", f"{endpoint}: {text}: {count:,}")
 
 
 def _duration(

@@ -137,6 +137,18 @@ def test_command_prints_figures(cluster: LocalCluster, command: str) -> None:
     assert 0 < figures["latency_ms"]["p50"] <= figures["latency_ms"]["max"]
 
 
+@pytest.mark.parametrize("output", ["simple", "json"])
+def test_command_whose_requests_fail_prints_figures_and_ends_with_the_error(
+    cluster: LocalCluster, output: str
+) -> None:
+    result = leasectl(
+        cluster, "bench", "put", "--total=3", "--clients=2", "--val-size=2000000", "-w", output
+    )
+    assert result.returncode == 1
+    assert "etcdserver: request is too large" in result.stdout
+    assert result.stderr == "Error: 3 of 3 requests failed: etcdserver: request is too large\n"
+
+
 def test_watch_command_prints_puts_and_events(cluster: LocalCluster) -> None:
     result = leasectl(cluster, "bench", "watch", "--total=50", "--clients=4", "--watchers=5")
     assert result.returncode == 0, result.stderr

@@ -88,6 +88,13 @@ def test_each_thing_that_is_wrong_is_found(
     assert found(WELL, patient)[about] is severity
 
 
+def test_the_first_leader_is_no_change_of_the_leader() -> None:
+    told = [each for each in findings([measured(leader_changes=1)]) if each.about == "count"]
+    assert told == []
+    (change,) = [each for each in findings([measured(leader_changes=2)]) if each.about == "count"]
+    assert change == Finding(Severity.NOTE, "count", "b:2: changes of the leader: 1")
+
+
 def test_clocks_that_differ_are_named() -> None:
     slow = OTHER._replace(clock=ClockReading(-2.0, 0.01))
     texts = [each.text for each in findings([WELL, slow]) if each.about == "clock"]

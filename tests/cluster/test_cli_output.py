@@ -68,7 +68,7 @@ SILENT = {"lock job -- true"}
 MUCH = [
     *("get k --prefix", "get k --prefix -w json", "get k --prefix -w jsonl", "get k -w fields"),
     *("get k --history", "export k --prefix", "watch k --prefix --rev=2", "member list -w table"),
-    "txn",
+    *("txn", "--help", "get --help", "lease"),
 ]
 """What people pipe into other programs."""
 

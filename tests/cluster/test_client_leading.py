@@ -44,9 +44,11 @@ class Members(Rig):
         for name in NAMES:
             self.core.endpoint_up(name, self.now)
         self.term, self.leader = 2, 3
+        self.cluster_at = dict.fromkeys(NAMES, 7)
 
     def header(self, name: str) -> dict[str, int]:
-        return {**HEADER, "member_id": NAMES.index(name) + 1, "raft_term": self.term}
+        ids = {"cluster_id": self.cluster_at[name], "member_id": NAMES.index(name) + 1}
+        return {**HEADER, **ids, "raft_term": self.term}
 
     def goes_to(self, op: str) -> str:
         """Where a request goes; it is answered there."""
@@ -172,6 +174,67 @@ def test_a_foreign_header_is_ignored(header: Any) -> None:
     members.core.reply(name, {"id": request["id"], "header": header, "kvs": []}, members.now)
     members.advance(60)
     assert members.tell() == 0
+
+
+def two_clusters() -> Members:
+    """Endpoint c is of another cluster, and leads that one."""
+    members = Members()
+    members.cluster_at["c"] = 9
+    members.goes_to("put")
+    members.advance(FIRST_SECONDS)
+    assert members.tell() == 3
+    return members
+
+
+@pytest.mark.quick
+def test_nothing_goes_to_an_endpoint_of_another_cluster_than_the_first() -> None:
+    members = two_clusters()
+    assert (members.goes_to("put"), members.goes_to("range")) == ("a", "a")
+    members.core.endpoint_down("a", members.now)
+    assert (members.goes_to("put"), members.goes_to("range")) == ("b", "b")
+    members.core.endpoint_down("b", members.now)
+    call = members.call("put", write=True)
+    members.advance(OUTSIDE_SECONDS)
+    assert {request["op"] for _, request in members.sent()} == {"status"}
+    assert "c (is of another cluster (9) than a (7))" in str(call.error)
+    members.core.endpoint_up("b", members.now)
+    assert members.goes_to("put") == "b"
+
+
+@pytest.mark.quick
+def test_a_request_for_an_endpoint_of_another_cluster_goes_there() -> None:
+    members = two_clusters()
+    members.call("status", pinned="c")
+    assert members.one()[0] == "c"
+
+
+@pytest.mark.quick
+def test_an_endpoint_that_joins_the_own_cluster_is_used_again() -> None:
+    members = two_clusters()
+    members.cluster_at["c"] = 7
+    members.advance(OUTSIDE_SECONDS)
+    assert members.tell() == 3
+    assert members.goes_to("put") == "c"
+
+
+@pytest.mark.quick
+def test_a_client_goes_on_with_the_cluster_that_its_members_are_restored_as() -> None:
+    members = Members()
+    members.goes_to("put")
+    members.advance(FIRST_SECONDS)
+    members.tell()
+    for name in NAMES:
+        members.core.endpoint_down(name, members.now)
+    members.cluster_at = dict.fromkeys(NAMES, 8)
+    members.term = 1
+    for name in ("b", "c"):
+        members.core.endpoint_up(name, members.now)
+    assert members.goes_to("range") == "b"
+    members.advance(SOON_SECONDS)
+    assert members.tell() == 2
+    members.advance(FIRST_SECONDS)
+    assert members.tell() == 2
+    assert (members.goes_to("put"), members.goes_to("range")) == ("c", "b")
 
 
 @pytest.mark.process

@@ -13,6 +13,7 @@ import zmq
 
 from cluster.client import examining
 from cluster.client.engine.core import Core
+from cluster.client.engine.leading import OUTSIDE_SECONDS
 from cluster.client.engine.news import Lead, News, Oddity, Retry, Turn
 from cluster.client.told import AGAIN_SECONDS, CAUSES_MAX, NewsLog
 from cluster.curve import new_pair, z85
@@ -98,8 +99,11 @@ def test_who_leads_and_who_is_of_another_cluster_is_told_once() -> None:
     rig.call()
     rig.answer(rig.one())
     statuses(rig, a={"member_id": 1}, b={"member_id": 2, "cluster_id": 9})
-    oddity = Oddity("b", "is of another cluster (9) than a (7)")
-    assert rig.core.news[1:] == [oddity, Lead("b")]
+    oddity = Oddity("b", "is of another cluster (9) than a (7): no request goes there")
+    assert rig.core.news[1:] == [oddity]
+    rig.advance(OUTSIDE_SECONDS)
+    statuses(rig, a={"member_id": 1}, b={"member_id": 2, "cluster_id": 9})
+    assert rig.core.news[2:] == []
 
 
 # --- the log ---

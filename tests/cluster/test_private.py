@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.private import RESERVED_DESCRIPTORS, create, open_file, sync_directory
+from cluster.private import RESERVED_DESCRIPTORS, create, open_file, read, sync_directory
 
 
 @contextmanager
@@ -32,6 +32,7 @@ def test_a_process_opens_its_files_though_connections_have_all_descriptors(tmp_p
     path = tmp_path / "file"
     with all_taken() as limit:
         create(path).close()
+        read(path).close()
         os.close(open_file(path, os.O_RDWR))
         sync_directory(tmp_path)
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == limit, "raised for these alone"

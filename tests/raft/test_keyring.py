@@ -10,7 +10,13 @@ from actors.language.members import AddMember, Peer, RemoveMember, ReplaceMember
 from actors.language.messages import ChangeMembers
 from actors.raft.admission import Admission
 from actors.raft.core import RaftCore
-from actors.raft.keyring import HAND_OVER_ELECTIONS, OTHERS_KEY, Keyring, KeySource
+from actors.raft.keyring import (
+    ANSWERS_MS,
+    HAND_OVER_ELECTIONS,
+    OTHERS_KEY,
+    Keyring,
+    KeySource,
+)
 from actors.raft.membership import (
     UNKNOWN_MEMBERS,
     Health,
@@ -324,8 +330,12 @@ def test_when_the_next_key_is_in_it_is_served_and_the_former_one_is_to_go() -> N
     assert ring.pairs == [pair_of(1), pair_of(11)], "others may know only one of them"
     assert ring.admitted == {key(1), key(11), key(2), key(3)}
     ring.keyring.tick(START_MS)
+    later_ms = START_MS + ANSWERS_MS
+    ring.keyring.tick(later_ms - 1)
+    assert ring.served == [], "whoever asked for the change has no answer yet"
+    ring.keyring.tick(later_ms)
     assert ring.served == [pair_of(11)]
-    ring.keyring.tick(START_MS)
+    ring.keyring.tick(later_ms)
     assert asked == [SetKeys(OWN, (key(11),))], "it asks again only after a while"
 
 
@@ -375,6 +385,8 @@ def leading(*memberships: Membership) -> Solo:
 def test_a_leader_hands_over_before_its_connections_break() -> None:
     solo = leading(ROTATING)
     ring = Ring(solo.core, HeldKeys(pair_of(1), pair_of(11)))
+    ring.keyring.tick(solo.now_ms)
+    solo.now_ms += ANSWERS_MS
     ring.keyring.tick(solo.now_ms)
     assert ring.served == []
     assert solo.core.transferee in {2, 3}

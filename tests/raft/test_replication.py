@@ -400,6 +400,44 @@ def test_a_follower_whose_client_waits_learns_of_the_commit_at_once() -> None:
     assert cluster.commands(2) == [b"a"]
 
 
+def test_nothing_is_due_once_the_next_append_has_told_all_peers_of_the_commit() -> None:
+    solo = leader()
+    solo.tick()
+    heartbeat_due_ms = solo.core.next_tick_ms
+    solo.step(ack(2, 1), ack(3, 1))
+    assert solo.core.next_tick_ms == solo.now_ms + COMMIT_NOTICE_MS
+    solo.propose(b"a")
+    assert solo.core.next_tick_ms == heartbeat_due_ms
+
+
+def test_nothing_is_due_once_heartbeats_have_told_all_peers_of_the_commit() -> None:
+    solo = leader()
+    solo.tick()
+    solo.now_ms = solo.core.next_tick_ms
+    solo.step(ack(2, 1), ack(3, 1))
+    said = solo.tick()
+    assert [beat.commit for beat in said.all(Heartbeat)] == [1, 1]
+    assert solo.core.next_tick_ms == solo.now_ms + HEARTBEAT_MS
+
+
+def test_the_notice_of_a_commit_stays_due_while_a_peer_has_not_been_told() -> None:
+    solo = leader()
+    solo.tick()
+    heartbeat_due_ms = solo.core.next_tick_ms
+    solo.step(ack(2, 1))
+    solo.propose(b"a")
+    assert solo.core.next_tick_ms == solo.now_ms + COMMIT_NOTICE_MS, "member 3 has not answered"
+    solo.step(ack(3, 1))
+    assert solo.core.next_tick_ms == heartbeat_due_ms
+
+
+def test_a_leader_that_is_alone_has_nobody_to_tell_of_a_commit() -> None:
+    solo = leader(members=1)
+    solo.tick()
+    assert solo.core.replica.commit == 1
+    assert solo.core.next_tick_ms == solo.now_ms + HEARTBEAT_MS
+
+
 def test_a_heartbeat_answer_names_the_end_of_the_log_and_repeats_the_round() -> None:
     solo = Solo(make_core(terms=(1, 1)))
     said = solo.step(Heartbeat(2, 1, 9, 9, 0, 5, 77, 0, True))

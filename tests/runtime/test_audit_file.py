@@ -9,7 +9,8 @@ import resource
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 from actors.language.errors import StorageError
 from actors.runtime import audit_file
 from actors.runtime.audit_file import AuditFile
+from tests.cluster.test_private import all_taken
 from tests.limits import HANG_SECONDS
 
 MEGABYTE = 1 << 20
@@ -50,6 +52,32 @@ def files_of_at_most(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.usefixtures("one_at_a_time")
+def test_no_record_is_lost_when_it_rotates_though_connections_have_all_descriptors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "audit.log"
+    log = opened(path, bytes_max=300, kept=20)
+    rotate = RotatingFileHandler.rotate
+    with all_taken(), ExitStack() as stack:
+
+        def rotated(self: RotatingFileHandler, source: str, target: str) -> None:
+            # As libzmq would, the next connection takes the descriptor that the file had.
+            with suppress(OSError):
+                stack.callback(os.close, os.open("/dev/null", os.O_RDONLY))
+            rotate(self, source, target)
+
+        monkeypatch.setattr(RotatingFileHandler, "rotate", rotated)
+        for number in range(20):
+            log.write({"number": number})
+        log.close()
+    assert log.lost == 0
+    files = [path, *(path.with_name(f"{path.name}.{kept}") for kept in range(1, 20))]
+    found = [numbers(each) for each in files if each.exists()]
+    assert len(found) > 1
+    assert sorted(number for each in found for number in each) == list(range(20))
 
 
 def test_a_record_is_a_line_of_json_with_the_time_and_the_node(tmp_path: Path) -> None:

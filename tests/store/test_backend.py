@@ -19,6 +19,7 @@ from actors.store.questions import begin
 from actors.store.records import decode_state, encode_format, encode_state
 from actors.store.steps import BYTES_PER_STEP, finish
 from actors.store.storage import EMPTY, Backend, Batch, Loaded, Meta
+from tests.cluster.test_private import all_taken
 from tests.store.driver import FOUNDERS, TERM, Driver, everything
 
 VALUE = b"v" * 300
@@ -78,6 +79,12 @@ def test_what_is_not_committed_is_lost_and_what_is_committed_stays(backend: Back
 
 def test_a_file_closed_and_opened_again_holds_the_same(path: Path) -> None:
     assert _filled(path) == _reopened(path)
+
+
+def test_a_file_is_opened_though_connections_have_all_descriptors(path: Path) -> None:
+    state = _filled(path)
+    with all_taken():
+        assert _reopened(path) == state
 
 
 def test_keys_and_values_may_be_empty_of_meaning_and_large(backend: Backend) -> None:

@@ -15,6 +15,7 @@ from actors.language.results import Done, Failure
 from actors.store.disk import compact_copy, lmdb_files
 from actors.store.disk.backend import LmdbBackend
 from actors.store.machine import Machine
+from tests.cluster.test_private import all_taken
 from tests.store.driver import FOUNDERS, everything
 from tests.store.shell import Node, await_copies
 from tests.twins import MemoryBackend
@@ -67,6 +68,18 @@ def wasteful(tmp_path: Path) -> Any:
 def answers(told: list[tuple[str, Any]]) -> list[Any]:
     """Tickets and results."""
     return [pair for _, message in told if isinstance(message, Replies) for pair in message.replies]
+
+
+def test_a_file_is_written_anew_though_connections_have_all_descriptors(
+    wasteful: Wasteful,
+) -> None:
+    before = wasteful.path.stat().st_size
+    with all_taken():
+        wasteful.node.hear(Defragment(7))
+        wasteful.sweep()
+        assert answers(wasteful.hear_of_the_copy()) == [(7, Done(2_001))]
+    assert wasteful.path.stat().st_size < before / 4
+    assert wasteful.is_kept()
 
 
 def test_a_defragmentation_makes_the_file_smaller_and_loses_nothing(wasteful: Wasteful) -> None:

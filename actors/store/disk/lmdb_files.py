@@ -5,6 +5,7 @@ Knows the tables' names and the file's format number; refuses to know what the t
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ import lmdb
 
 from actors.store.disk.pour import poured_into
 from actors.store.records import encode_format
-from cluster.private import sync_directory
+from cluster.private import open_file, opened, sync_directory
 
 FORMAT_NUMBER: Final = 4
 """The number of this layout of tables and records. A file with another number is refused."""
@@ -69,7 +70,7 @@ def write_copy(environment: lmdb.Environment, transaction: lmdb.Transaction, pat
     for others. A file of that name is what a crash has left of an earlier copy, and is removed.
     """
     path.unlink(missing_ok=True)
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
+    file = open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
         with poured_into(file) as pipe:
             environment.copyfd(pipe, compact=True, txn=transaction)
@@ -80,13 +81,26 @@ def write_copy(environment: lmdb.Environment, transaction: lmdb.Transaction, pat
 def open_environment(
     path: Path, map_size_bytes: int, *, readonly: bool = False, lock: bool = True
 ) -> lmdb.Environment:
-    """Open one file with LMDB; it needs no directory of its own."""
-    return lmdb.open(
-        str(path),
-        subdir=False,
-        max_dbs=TABLES_MAX,
-        map_size=map_size_bytes,
-        mode=_FILE_MODE,
-        readonly=readonly,
-        lock=lock,
-    )
+    """Open one file with LMDB; it needs no directory of its own.
+
+    If need be, with descriptors that connections cannot have.
+    """
+
+    def opening() -> lmdb.Environment:
+        try:
+            return lmdb.open(
+                str(path),
+                subdir=False,
+                max_dbs=TABLES_MAX,
+                map_size=map_size_bytes,
+                mode=_FILE_MODE,
+                readonly=readonly,
+                lock=lock,
+            )
+        except lmdb.Error as error:
+            # LMDB's errors have no number, only the system's text.
+            if os.strerror(errno.EMFILE) in str(error):
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path)) from error
+            raise
+
+    return opened(opening)

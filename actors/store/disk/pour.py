@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from cluster.private import opened
+
 PART_BYTES: Final = 1 << 20
 """After 1 MiB the file is synced; then the disk is left to others for as long as that has taken."""
 
@@ -24,7 +26,7 @@ def poured_into(file: int) -> Iterator[int]:
 
     An OSError of the file ends the pipe, and is raised at the end of the block.
     """
-    source, pipe = os.pipe()
+    source, pipe = opened(os.pipe)
     failures: list[OSError] = []
     thread = threading.Thread(
         target=_pour, args=(source, file, failures), name="store copy's file", daemon=True

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from actors.language.errors import StorageError
+from cluster.private import read
 
 MAGIC: Final = b"LHSNAP02"
 BLOCK_BYTES: Final = 64 * 1024
@@ -64,7 +65,7 @@ def seal(path: Path) -> Sealed:
 def is_sealed(path: Path) -> bool:
     """Whether a file ends with a snapshot's magic; nothing else is checked."""
     try:
-        with path.open("rb") as file:
+        with read(path) as file:
             size = os.fstat(file.fileno()).st_size
             return os.pread(file.fileno(), len(MAGIC), max(0, size - _END_BYTES)) == MAGIC
     except OSError as error:
@@ -77,7 +78,7 @@ def verify(path: Path) -> int:
     Raises StorageError with the file's name and the place of the damage.
     """
     try:
-        with path.open("rb") as file:
+        with read(path) as file:
             return _verify(path, file.fileno(), os.fstat(file.fileno()).st_size)
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror}") from None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from actors.store.storage import SpoolPart
+from cluster.private import read
 
 PART_BYTES_MAX: Final = 1024 * 1024
 """A client fetches a file in parts of at most this size."""
@@ -70,7 +71,7 @@ class SpoolDirectory:
             return None
         total = kept.total_bytes
         try:
-            with kept.path.open("rb") as file:
+            with read(kept.path) as file:
                 blob = os.pread(file.fileno(), min(PART_BYTES_MAX, total - offset), offset)
         except OSError:
             # It is only a copy: the client can ask for another one.

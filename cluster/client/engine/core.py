@@ -74,7 +74,7 @@ class Core:
             self.watches.message(endpoint, message, now)
         else:
             self.calls.reply(endpoint, message, now)
-        self._leading.heard(message.get("header"), now)
+        self._leading.heard(endpoint, message.get("header"), now)
 
     def endpoint_up(self, endpoint: str, now: float) -> None:
         """The connection to an endpoint is established."""

@@ -119,6 +119,8 @@ class Endpoints:
         # The leader's endpoint, as far as it is known and has not failed since.
         self.leader: str | None = None
         self._set_aside: dict[str, str] = {}
+        # Those that requests may only be pinned to, and why.
+        self._refused: Mapping[str, str] = {}
 
     @property
     def any_up(self) -> bool:
@@ -128,7 +130,7 @@ class Endpoints:
     @property
     def up_count(self) -> int:
         """The number of endpoints that a request can be sent to."""
-        return sum(self.route(name) is not None for name in self.names)
+        return sum(self._is_open(name) for name in self.names)
 
     def has_unasked(self, attempts: int) -> bool:
         """Whether one of those that can be asked got none of a call's `attempts` yet."""
@@ -137,7 +139,7 @@ class Endpoints:
     def may_be_voters(self, attempts: int) -> bool:
         """Whether a voter may be among those that can be asked, of a call that was sent `attempts`
         times: one was not asked yet, or refused for another reason than that it is a learner."""
-        up = [name for name in self.names if self.route(name) is not None]
+        up = [name for name in self.names if self._is_open(name)]
         return self.has_unasked(attempts) or not self._learners.issuperset(up)
 
     def is_known(self, connection: str) -> bool:
@@ -153,6 +155,10 @@ class Endpoints:
         while it is not established."""
         connection = self._direct.get(name, name)
         return connection if connection in self._up else None
+
+    def _is_open(self, name: str) -> bool:
+        """Whether a request for no particular endpoint may go there now."""
+        return name not in self._refused and self.route(name) is not None
 
     def came_up(self, connection: str) -> None:
         """The connection is established."""
@@ -220,10 +226,21 @@ class Endpoints:
         self._set_aside[name] = reason
         return is_news
 
+    def refuse(self, reasons: Mapping[str, str]) -> Mapping[str, str]:
+        """Choose none of these endpoints any more, and all others again; those that are news."""
+        news = {name: why for name, why in reasons.items() if self._refused.get(name) != why}
+        self._refused = reasons
+        if self._current is not None and self._current in reasons:
+            self._cause = reasons[self._current]
+            self._current = None
+        if self.leader in reasons:
+            self.leader = None
+        return news
+
     def described(self, only: str | None = None) -> str:
         """The endpoints, or only one of them, as a text; with the reasons of those set aside."""
         names = self.names if only is None else (only,)
-        reasons = self._set_aside
+        reasons = {**self._refused, **self._set_aside}
         return ", ".join(f"{n} ({reasons[n]})" if n in reasons else n for n in names)
 
     def choose(self, write: bool = False) -> str | None:
@@ -231,12 +248,12 @@ class Endpoints:
 
         A `write` goes to the leader's, if that is known and can be reached.
         """
-        if write and self.leader is not None and self.route(self.leader) is not None:
+        if write and self.leader is not None and self._is_open(self.leader):
             return self.leader
         if self._current is None and self._up:
             # The endpoint whose last failure is longest ago; the given order breaks ties.
             self._current = min(
-                (name for name in self.names if self.route(name) is not None),
+                (name for name in self.names if self._is_open(name)),
                 key=self._failed_at.__getitem__,
                 default=None,
             )

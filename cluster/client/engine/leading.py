@@ -15,6 +15,7 @@ from typing import Any, Final
 from cluster.client.engine.call import FOREVER, Call
 from cluster.client.engine.calling import Calls
 from cluster.client.engine.news import Lead, Oddity
+from cluster.client.engine.own_cluster import OwnCluster
 from cluster.client.replies import of, read
 from cluster.client.results import StatusResult
 from cluster.errors import LeaseholdError
@@ -51,16 +52,19 @@ class LeaderPreference:
         self._due = FOREVER
         self._unanswered = 0
         self._member_at: dict[str, int] = {}
-        # The cluster of each endpoint, for the log; and what was told of it, and of the leader.
-        self._cluster_at: dict[str, int] = {}
-        self._told_clusters: set[frozenset[int]] = set()
+        self._cluster = OwnCluster(calls.endpoints, calls.news)
         self._told = ""
 
-    def heard(self, header: Any, now: float) -> None:
-        """A reply has come, with this header."""
+    def heard(self, endpoint: str, header: Any, now: float) -> None:
+        """A reply has come from an endpoint, with this header."""
         if not self._is_wanted or len(self._calls.endpoints.names) < 2:
             return
         if isinstance(header, dict):
+            cluster_id = header.get("cluster_id")
+            if not self._cluster.owns(endpoint, cluster_id):
+                if not self._cluster.has_met(cluster_id) and not self._unanswered:
+                    self._ask_at(min(self._due, now + self._chance() * SOON_SECONDS))
+                return
             term = header.get("raft_term")
             if isinstance(term, int) and term > self._term:
                 self._calls.endpoints.leader = None
@@ -78,6 +82,7 @@ class LeaderPreference:
     def endpoint_down(self, connection: str) -> None:
         """A connection is gone; another member may be there when it comes up again."""
         self._member_at.pop(connection, None)
+        self._cluster.lost(connection)
 
     def tick(self, now: float) -> None:
         """Ask who leads, if that is due."""
@@ -118,27 +123,27 @@ class LeaderPreference:
             except LeaseholdError:
                 pass  # another program answers there
             else:
-                self._look_at_cluster(endpoint, status.header.cluster_id)
-                self._member_at[endpoint] = status.header.member_id
-                if status.header.raft_term >= self._term and status.leader:
-                    self._term, self._leader = status.header.raft_term, status.leader
-        if self._is_wanted:
+                self._learn(endpoint, status)
+        if not self._unanswered and self._cluster.maybe_change():
+            # With the next reply it asks who leads there.
+            self._term = self._leader = 0
+            self._member_at.clear()
+        elif self._is_wanted:
             self._choose(now)
 
-    def _look_at_cluster(self, endpoint: str, cluster_id: int) -> None:
-        """Tell of endpoints of several clusters: what is written at one is not read at another."""
-        if self._cluster_at.get(endpoint) == cluster_id:
+    def _learn(self, endpoint: str, status: StatusResult) -> None:
+        head = status.header
+        if not self._cluster.is_at(endpoint, head.cluster_id):
+            self._member_at.pop(endpoint, None)
             return
-        self._cluster_at[endpoint] = cluster_id
-        for other, its in self._cluster_at.items():
-            pair = frozenset((its, cluster_id))
-            if its != cluster_id and pair not in self._told_clusters:
-                self._told_clusters.add(pair)
-                what = f"is of another cluster ({cluster_id:x}) than {other} ({its:x})"
-                self._calls.news.append(Oddity(endpoint, what))
+        self._member_at[endpoint] = head.member_id
+        if head.raft_term >= self._term and status.leader:
+            self._term, self._leader = head.raft_term, status.leader
 
     def _choose(self, now: float) -> None:
         """Have writes go to the leader's endpoint, if it is known by now."""
+        if not self._cluster.is_alone and not self._unanswered:
+            self._ask_at(now + OUTSIDE_SECONDS)
         for endpoint, member in self._member_at.items():
             if member == self._leader:
                 if endpoint != self._told:
