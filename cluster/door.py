@@ -242,7 +242,7 @@ class ClientDoor:
                 left -= len(payload)
                 visitor = find(route[0])
                 if visitor is None:
-                    self.visitors.drop()
+                    self.visitors.leavings.drop()
                     continue
                 visitor.taken += _wire_bytes(route, payload, visitor.seal_bytes)
                 visitor.frames += len(route)  # the name in it is no frame, but the payload is one

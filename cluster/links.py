@@ -174,7 +174,7 @@ class PeerDoor:
                 arrived = receive(_NOWAIT, copy=False)
                 taken += 1
                 self._skipping = arrived.more
-                if not self._count(arrived) and self.visitors.is_shut:
+                if not self._count(arrived) and self.visitors.leavings.is_shut:
                     continue
                 frame = PeerFrame(b"" if arrived.more else arrived.buffer)
                 frame.arrived = arrived
@@ -186,7 +186,7 @@ class PeerDoor:
 
     def _emptied(self) -> None:
         self._unsure = False
-        self.visitors.nothing_left()
+        self.visitors.leavings.found_none()
 
     def _count(self, arrived: zmq.Frame) -> bool:
         """Count the bytes taken from a connection; end it when its message has several frames.
@@ -195,7 +195,7 @@ class PeerDoor:
         """
         visitor = self.visitors.at(arrived.get(zmq.SRCFD))
         if visitor is None:
-            self.visitors.drop()
+            self.visitors.leavings.drop()
             return False
         size = len(arrived) + self._seal_bytes
         size += HEAD_BYTES if size <= SHORT_FRAME_BYTES else LONG_HEAD_BYTES

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import errno
 import itertools
-import logging
 import select
 import struct
 from collections.abc import Callable
-from functools import partial
 from typing import Final, NamedTuple
 
 import zmq
 
-from cluster.logs import complain
-from cluster.visitor import NOWHERE, PROGRESS_BYTES_MIN, Visitor, ask, peer_of, refuse_new
+from cluster.leavings import Leavings
+from cluster.visitor import NOWHERE, PROGRESS_BYTES_MIN, Visitor, ask, peer_of
 
 CONNECTIONS_MAX: Final = 10_000
 """The number of connections at one listening socket; a further one is closed at once."""
@@ -30,18 +28,7 @@ INCOMING_CONNECTION_BYTES_MAX: Final = 64 * 1024 * 1024
 and FRAME_COST_BYTES more for each frame."""
 
 INCOMING_NODE_BYTES_MAX: Final = 128 * 1024 * 1024
-"""The same for all connections together, also those that have ended: above it, the connection with
-the most is ended."""
-
-INCOMING_HERE_SHARE_MIN: Final = 0.25
-"""A quarter of that is left for those that are here, whatever others have left behind."""
-
-LEFT_MESSAGES_MAX: Final = 50_000
-LEFT_BYTES_MAX: Final = 32 * 1024 * 1024
-"""libzmq hands over what a connection had sent when it ended, and reads small messages ten times as
-fast as they can be taken: so whoever connects, sends and leaves, again and again, would fill the
-memory. Once so many messages were dropped before the socket was found empty, or so much waits that
-they left, nobody new is let in until it is empty."""
+"""The same for all together, also those that have ended: above it, the largest is ended."""
 
 INCOMPLETE_NODE_BYTES_MAX: Final = 16 * 1024 * 1024
 """Bytes of incomplete messages, whose last frame has not come, of all connections together. This
@@ -99,8 +86,6 @@ UNREAD: Final = "closed a connection that does not read what was sent to it"
 NAMES: Final = 2**32
 """The names that libzmq gives: a zero byte, and a counter of four bytes."""
 
-log = logging.getLogger("leasehold.links")
-
 _EVENT: Final = struct.Struct("=HI")
 _numbers = itertools.count()
 
@@ -145,12 +130,7 @@ class Visitors:
         self.incomplete_connection_bytes_max = INCOMING_CONNECTION_BYTES_MAX
         self.incomplete_node_bytes_max = INCOMPLETE_NODE_BYTES_MAX
         self.incomplete_siege_bytes_max = INCOMPLETE_SIEGE_BYTES_MAX
-        # The descriptors it listens by, also former ones.
-        self._listening: set[int] = set()
-        # Since it was found empty: messages dropped, and what connections left that have ended.
-        self._dropped = self._left_bytes = 0
-        # Whether nobody new is let in.
-        self.is_shut = False
+        self.leavings = Leavings()
         # Whether the socket was found empty since the last look.
         self._emptied = False
         # What is said of a connection whose handshake failed.
@@ -230,27 +210,7 @@ class Visitors:
         self._emptied = True
         self._left.clear()
         self._gone.clear()
-        self.nothing_left()
-
-    def nothing_left(self) -> None:
-        """No message of a connection that has ended waits any more."""
-        self._dropped = self._left_bytes = 0
-        if self.is_shut:
-            self._shut(shut=False)
-
-    def drop(self) -> None:
-        """A message of a connection that has ended was dropped."""
-        self._dropped += 1
-        if self._dropped >= LEFT_MESSAGES_MAX and not self.is_shut:
-            self._shut(shut=True)
-
-    def _shut(self, *, shut: bool) -> None:
-        """Let nobody new in, or do so again."""
-        self.is_shut = shut
-        if shut:
-            complain(log, "shut", "lets nobody new in: too much waits of connections that ended")
-        for descriptor in self._listening:
-            ask(descriptor, partial(refuse_new, refused=shut), None)
+        self.leavings.found_none()
 
     def look(self) -> list[ClosedForCause | Gone]:
         """Every LOOK_MS: count bytes, end connections over a limit, return which have ended."""
@@ -294,7 +254,7 @@ class Visitors:
 
     def _note(self, event: int, descriptor: int) -> None:
         if event == zmq.EVENT_LISTENING:
-            self._listening.add(descriptor)
+            self.leavings.listening.add(descriptor)
         elif event == zmq.EVENT_ACCEPTED:
             self._forget(descriptor)
             self._welcome(descriptor)
@@ -332,9 +292,7 @@ class Visitors:
         if visitor is None:
             return None
         self._left.add(descriptor)
-        self._left_bytes += visitor.incoming
-        if self._left_bytes > LEFT_BYTES_MAX and not self.is_shut:
-            self._shut(shut=True)
+        self.leavings.add(visitor.incoming)
         if self._by_name.get(visitor.name) is visitor:
             del self._by_name[visitor.name]
             self._news.append(Gone(visitor.name))
@@ -373,8 +331,7 @@ class Visitors:
 
     def _check_incoming(self) -> None:
         sizes = {each: each.incoming for each in self._here()}
-        node_max = self.incoming_node_bytes_max
-        here_max = max(node_max - self._left_bytes, int(node_max * INCOMING_HERE_SHARE_MIN))
+        here_max = self.leavings.leave_of(self.incoming_node_bytes_max)
         self._end_largest(sizes, self.incoming_connection_bytes_max, here_max)
 
     def _check_incomplete(self, now_ms: int) -> None:

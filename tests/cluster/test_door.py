@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import pytest
 import zmq
 
-from cluster import visitors
+from cluster import leavings, visitors
 from cluster.door import (
     AUTOMATIC_NAME,
     BYTES_PER_LOOK_MAX,
@@ -443,28 +443,28 @@ def is_let_in(asking: socket.socket) -> bool:
 def test_nobody_new_is_let_in_while_many_messages_wait_that_were_left_behind(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(visitors, "LEFT_MESSAGES_MAX", 50)
+    monkeypatch.setattr(leavings, "LEFT_MESSAGES_MAX", 50)
     left_behind(bench, message(b"") * 1_000)
-    assert bench.door.drain(49) == [] and not bench.door.visitors.is_shut
-    assert bench.door.drain(1) == [] and bench.door.visitors.is_shut
+    assert bench.door.drain(49) == [] and not bench.door.visitors.leavings.is_shut
+    assert bench.door.drain(1) == [] and bench.door.visitors.leavings.is_shut
     assert "lets nobody new in" in caplog.text
     with asks_to_be_let_in(bench) as asking:
         assert bench.door.drain(1_000) == []
-        assert bench.door.drain(1) == [] and not bench.door.visitors.is_shut
+        assert bench.door.drain(1) == [] and not bench.door.visitors.leavings.is_shut
         assert is_let_in(asking)
 
 
 def test_nobody_new_is_let_in_while_much_waits_that_was_left_behind(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(visitors, "LEFT_BYTES_MAX", 10_000)
+    monkeypatch.setattr(leavings, "LEFT_BYTES_MAX", 10_000)
     left_behind(bench, message(bytes(9_000)))
-    assert not bench.door.visitors.is_shut
-    left_behind_then = bench.door.visitors
+    assert not bench.door.visitors.leavings.is_shut
+    at_the_door = bench.door.visitors.leavings
     left_behind(bench, message(bytes(9_000)) * 2)
-    assert left_behind_then.is_shut
+    assert at_the_door.is_shut
     with asks_to_be_let_in(bench) as asking:
-        while bench.door.visitors.is_shut:
+        while bench.door.visitors.leavings.is_shut:
             assert bench.door.drain(10) == []
         assert is_let_in(asking)
 
@@ -472,12 +472,12 @@ def test_nobody_new_is_let_in_while_much_waits_that_was_left_behind(
 def test_those_who_are_here_keep_a_share_whatever_others_left_behind(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(visitors, "LEFT_BYTES_MAX", 10_000)
+    monkeypatch.setattr(leavings, "LEFT_BYTES_MAX", 10_000)
     bench.door.visitors.incoming_node_bytes_max = 100_000
     client = bench.client()
     client.send(b"first")
     bench.take()
-    bench.door.visitors._left_bytes = 1_000_000
+    bench.door.visitors.leavings.bytes = 1_000_000
     client.send(bytes(20_000))
     bench.wait()
     bench.clock.now_ms += visitors.LOOK_MS
@@ -488,7 +488,7 @@ def test_those_who_are_here_keep_a_share_whatever_others_left_behind(
 def test_members_frames_are_dropped_only_while_too_much_was_left_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(visitors, "LEFT_MESSAGES_MAX", 50)
+    monkeypatch.setattr(leavings, "LEFT_MESSAGES_MAX", 50)
     with zmq.Context() as context, socket.create_server((HOST, 0)) as free:
         address = free.getsockname()
         free.close()
@@ -503,7 +503,7 @@ def test_members_frames_are_dropped_only_while_too_much_was_left_behind(
         while door.must_drain():
             taken += door.drain(60)
         assert 0 < len(taken) < 60
-        assert not door.visitors.is_shut
+        assert not door.visitors.leavings.is_shut
         door.close()
 
 
