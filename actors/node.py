@@ -117,13 +117,13 @@ def run_node(config: NodeConfig, outside: Outside = AS_IT_IS) -> int:
         if config.uses_ipv6:
             context.setsockopt(zmq.IPV6, 1)
         security = Security(context, config, keys)
+        tune_interpreter()
         actors = make_actors(config, context, on_ending, outside, security, front)
     except (StorageError, JoinError, OSError) as error:
         reason = described(error) if isinstance(error, OSError) else str(error)
         sys.stderr.write(last_line("leasehold", config.name, reason, config.log_format))
         return EXIT_BAD_STORAGE
     _tell_started(config, actors)
-    tune_interpreter()
     # Only now, when all five know each other: the first one may be told something at once.
     loop = Loop()
     for actor in reversed(actors):

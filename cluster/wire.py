@@ -39,7 +39,7 @@ def pack(value: Any) -> bytes:
     return packed
 
 
-def unpack(data: bytes) -> Any:
+def unpack(data: bytes | memoryview) -> Any:
     """Decode exactly one value; arrays become tuples. Raises WireError for anything else."""
     try:
         return msgpack.unpackb(data, use_list=False, strict_map_key=True)

@@ -44,7 +44,7 @@ class EntriesEncoder:
         return packed
 
 
-def decode_entries(packed: bytes) -> tuple[Entry, ...]:
+def decode_entries(packed: bytes | memoryview) -> tuple[Entry, ...]:
     """The entries of one packed run; WireError if they are not entries in consecutive order."""
     rows = unpack(packed)
     if type(rows) is not tuple:

@@ -23,6 +23,7 @@ from actors.raft.disk.wal_records import (
     Record,
     damaged,
     first_flush,
+    is_zero_from,
     read_flushes,
 )
 from actors.raft.log import RaftLog
@@ -107,8 +108,9 @@ class LogReader:
             # The flushes before the oldest segment were removed, so its number is where counting
             # begins.
             self.flush = max(0, first_flush(data) - 1)
+        last_flush = 0, 0
         for flush in read_flushes(path, data, self.flush, is_last):
-            self.last_flush = (data[self.offset : flush[-1].end], self.offset)
+            last_flush = self.offset, flush[-1].end
             for record in flush:
                 try:
                     self._take(path, record)
@@ -118,7 +120,10 @@ class LogReader:
         if self.sequence == sequence:
             raise damaged(path, 0, "the segment has no head")
         if is_last:
-            self.torn_bytes = max(0, len(data.rstrip(b"\0")) - self.offset)
+            start, end = last_flush
+            self.last_flush = (data[start:end], start)
+            if not is_zero_from(data, self.offset):
+                self.torn_bytes = len(data.rstrip(b"\0")) - self.offset
 
     def _take(self, path: Path, record: Record) -> None:
         if record.kind == HEAD:

@@ -36,10 +36,13 @@ _ZERO_SECTOR: Final = bytes(SECTOR_BYTES)
 
 
 class Record(NamedTuple):
-    """One sound record; `end` is where the next one starts, `crc` the seed of its checksum."""
+    """One sound record; `end` is where the next one starts, `crc` the seed of its checksum.
+
+    The payload is no copy: a start reads two segments full of records.
+    """
 
     kind: int
-    payload: bytes
+    payload: memoryview
     flush: int
     ends_flush: bool
     end: int
@@ -78,6 +81,11 @@ def first_flush(data: bytes) -> int:
     return fields[0] if fields else 0
 
 
+def is_zero_from(data: bytes, offset: int) -> bool:
+    """Whether nothing but zeros follows; by one comparison, as most of a segment may be zeros."""
+    return data.endswith(bytes(max(0, len(data) - offset)))
+
+
 def read_flushes(path: Path, data: bytes, last_flush: int, is_last: bool) -> Iterator[list[Record]]:
     """The flushes of a segment, up to its end or a torn write. Raises StorageError for damage.
 
@@ -92,7 +100,7 @@ def read_flushes(path: Path, data: bytes, last_flush: int, is_last: bool) -> Ite
     while offset < len(data):
         record = _read_record(data, offset, crc)
         if record is None or record.flush != flush:
-            if not records and not data[offset:].strip(b"\0"):
+            if not records and is_zero_from(data, offset):
                 return  # the rest of the preallocated file was never written
             # Not at 0: a segment gets its name only once its head is durable.
             torn = is_last and offset > 0 and _lacks_a_sector(data, offset)
@@ -115,7 +123,7 @@ def _read_record(data: bytes, offset: int, crc: int) -> Record | None:
         return None
     flush, length, kind, last, _ = fields
     start = offset + _HEADER_BYTES
-    payload = data[start : start + length]
+    payload = memoryview(data)[start : start + length]
     checks, crc = _checks(data[offset : offset + _FIELDS.size], payload, crc)
     if len(payload) != length or data[start - _CHECKS.size : start] != checks:
         return None
@@ -179,7 +187,7 @@ def _has_later_flush(data: bytes, offset: int, torn_flush: int) -> bool:
     return False
 
 
-def _checks(fields: bytes, payload: bytes, crc: int) -> tuple[bytes, int]:
+def _checks(fields: bytes, payload: bytes | memoryview, crc: int) -> tuple[bytes, int]:
     """Both checksums of a record, packed; and the second one again, as the next record's seed."""
     crc = zlib.crc32(payload, zlib.crc32(fields, crc))
     return _CHECKS.pack(zlib.crc32(fields), crc), crc
