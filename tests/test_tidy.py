@@ -257,7 +257,7 @@ def _may_import(module: str, kind: str, found: Import) -> bool:
             return True
         return bool({found.module, other or top, top} & rights.project)
     if top == "sortedcontainers":
-        return module == "actors.store.index"
+        return module == "actors.store.key_order"
     if top == "pytest":
         return module == PYTEST_PLUGIN
     if top == FOR_TYPES:
@@ -571,7 +571,7 @@ def test_each_rule_finds_a_planted_fault(rule: Rule, module: str, source: str) -
     ("module", "source"),
     [
         ("actors.raft.core", "import heapq\nfrom actors.raft.rpc import Entry"),
-        ("actors.store.index", "from sortedcontainers import SortedDict"),
+        ("actors.store.key_order", "from sortedcontainers import SortedDict"),
         ("actors.node", "import zmq\nfrom cluster.config import NodeConfig"),
         ("cluster.cli", "if TYPE_CHECKING:\n    import typing_extensions"),
         ("cluster.cli", "def table():\n    from rich.table import Table"),

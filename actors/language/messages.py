@@ -6,7 +6,7 @@ order from one actor to another: a query told after the entries that it must see
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -346,7 +346,7 @@ class Events(NamedTuple):
     """Store -> Watch: the store is at `revision`; `events` are in order, each revision's whole."""
 
     revision: int
-    events: tuple[Event, ...]
+    events: Sequence[Event]
 
 
 class HistoryCut(NamedTuple):

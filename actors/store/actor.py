@@ -87,8 +87,7 @@ class StoreActor(NodeActor):
         self._upkeep = Upkeep(upkeep, member_id, machine, waits.durations)
         self._listeners = Listeners()
         self._backlog = Backlog()
-        # False while an entry is half applied, or the file half replaced. If an exception leaves it
-        # so, `close` must not make that state durable.
+        # False while an entry is half applied, or the file half replaced: `close` commits no such.
         self._is_whole = True
 
     @property
@@ -195,7 +194,7 @@ class StoreActor(NodeActor):
         if unreadable:
             reports.say_unreadable(unreadable)
             self._upkeep.unreadable(machine, self._clock())
-        has_news = bool(unreadable or machine.checks)
+        has_news = bool(unreadable or machine.checks or left or machine.store.index.is_late)
         if orders := self._upkeep.applied(machine, self._pace.undurable_bytes, self._clock):
             self._carry_out(orders)
         if self._pace.is_full(machine.uncommitted, self._clock):
@@ -203,7 +202,7 @@ class StoreActor(NodeActor):
         # A put passes here. If a commit was due before and still is, its tick does what else is
         # due; only a sweep, and what upkeep has just learned, cannot wait for that.
         is_awaited = due_ms is not None and self._pace.due_ms == due_ms
-        if not is_awaited or has_news or orders or left or machine.sweeper.is_due:
+        if not is_awaited or has_news or orders or machine.sweeper.is_due:
             self._arm()
 
     def _go_on(self) -> None:
@@ -265,6 +264,7 @@ class StoreActor(NodeActor):
             self._go_on()
             self._arm()
             return
+        self._long_entry.settle(machine.store.index, self._clock)
         self._continue_commit()
         if self._pace.is_due(now_ms):
             self.commit()
@@ -291,7 +291,7 @@ class StoreActor(NodeActor):
         now_ms = self._clock()
         sweep_ms = self._compactor.next_wake_ms(self._machine.sweeper, now_ms)
         query_ms = now_ms + QUERY_PAUSE_MS if self._long_queries or self._backlog else None
-        entry_ms = now_ms if self._machine.is_busy else None
+        entry_ms = now_ms if self._machine.is_busy or self._machine.store.index.is_late else None
         commit_ms = self._commits.next_wake_ms(now_ms)
         others_ms = earliest(self._upkeep.next_wake_ms(), self._installer.next_wake_ms(now_ms))
         due_ms = earliest(commit_ms, sweep_ms, query_ms, entry_ms, others_ms)

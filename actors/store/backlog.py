@@ -177,7 +177,5 @@ def _gone_through(
         for row in rows:
             yield row[0], is_wanted(row[2])
         start = rows[-1][0] + 1 if len(rows) == ROWS_AT_ONCE else end
-    # A deletion may have a million of them: to note them all is one step, so it does no more.
-    for position, event in list(store.kept()):
-        if position >= start:
-            yield position, is_wanted(event.kv.key)
+    for position, event in store.kept(start):
+        yield position, is_wanted(event.kv.key)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from actors.store.deletion import tables_of
 from actors.store.pace import COMMIT_CHANGES_MAX, CommitPace
 from actors.store.steps import Steps, take_apart
 from actors.store.storage import Backend, Batch, CommitWaits, Meta, OpenCommit
@@ -74,7 +75,7 @@ class Commits:
         self._pace.committed()
         # A copy that follows the commits may have to repeat this one later.
         if len(batch.events) > COMMIT_CHANGES_MAX and not backend.is_copying:
-            self._freeing.append(take_apart(batch.events))
+            self._freeing += [take_apart(table) for table in tables_of(batch.events)]
         return batch.meta
 
     def _free(self) -> None:

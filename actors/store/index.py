@@ -2,7 +2,8 @@
 
 It is in memory only, and rebuilt from the backend at every start. It knows positions, not values.
 Keys that exist now are kept apart from keys that only have a past: so counting an interval costs
-two searches, however many tombstones lie in it.
+two searches, however many tombstones lie in it. Very many keys are deleted at once, and worked off
+later (`unsettled.py`).
 """
 
 from __future__ import annotations
@@ -11,18 +12,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator
 from heapq import merge
 
-from sortedcontainers import SortedList
-
 from actors.language.errors import StorageError
+from actors.store.deletion import Deletion
+from actors.store.key_order import KeyOrder
 from actors.store.steps import Steps, in_order, portions, take_apart
 from actors.store.storage import SUB_BITS, Row
-
-Live = tuple[int, int, int, int]
-"""A key that exists: position, create_revision, version, lease.
-
-A bare tuple, since every put makes one and the store keeps one for each key: the garbage collector
-stops tracking bare tuples of numbers, and so never walks through millions of them.
-"""
+from actors.store.unsettled import Interval, LateKeys, Leave, Live
 
 _MARK_BITS = SUB_BITS + 1
 """A mark is `position << 1`, plus 1 for a tombstone; marks sort as positions do."""
@@ -31,16 +26,20 @@ _MARK_BITS = SUB_BITS + 1
 class KeyIndex:
     """Every key of the store by name, with its present and its past.
 
-    `live` has the keys that exist now; only `put` and `remove` change it.
+    `live` has the keys that exist now; only what deletes and `put` change it. While a deletion is
+    not settled, it is `late`.
     """
 
     def __init__(self) -> None:
-        self.live: dict[bytes, Live] = {}
-        self._order: SortedList = SortedList()
+        self._live: dict[bytes, Live] = {}
+        self.live: dict[bytes, Live] | LateKeys = self._live
+        self.late: LateKeys | None = None
+        self.is_late = False
+        self._order = KeyOrder()
         # All changes of a key but its live one, oldest first; no entry for a key put only once.
         self._past: dict[bytes, list[int]] = {}
         # The keys that have a past and do not exist now.
-        self._gone: SortedList = SortedList()
+        self._gone = KeyOrder()
 
     def rebuild(
         self, rows: Iterable[Row], compact_revision: int, *, at_once: bool = False
@@ -52,7 +51,7 @@ class KeyIndex:
         and raises StorageError.
         """
         assert not self.live, "an index is rebuilt only once"
-        live, past = self.live, self._past
+        live, past = self._live, self._past
         portions_left = portions(rows)
         for portion in portions_left:
             for position, change, key, create_revision, version, lease in portion:
@@ -89,14 +88,15 @@ class KeyIndex:
         """Free all that the index holds; nobody uses it any more."""
         self._order.clear()  # frees no key: the tables still have them
         self._gone.clear()
-        yield from take_apart(self.live)
+        self.live, self.late, self.is_late = self._live, None, False
+        yield from take_apart(self._live)
         yield from take_apart(self._past)
 
     def put(self, key: bytes, before: Live | None, after: Live) -> None:
         """A key has a new value; `before` is its entry in `live` until now."""
         if before is None:
             self._order.add(key)
-            if key in self._past:
+            if key in self._past and (self.late is None or not self.late.maybe_take(key)):
                 self._gone.remove(key)
         elif key in self._past:
             self._past[key].append(before[0] << 1)
@@ -120,11 +120,34 @@ class KeyIndex:
                 past[key] = [before, mark]
             mark += 2
 
+    def remove_late(self, key: bytes, range_end: bytes, revision: int, leave: Leave) -> Deletion:
+        """All keys of an interval, which has some, were deleted by this revision; `leave` is told
+        later of those that were on a lease.
+        """
+        start = self._order.bisect_left(key)
+        keys = self._order.cut(start, start + self.count(key, range_end))
+        deletion = Deletion(revision, revision << SUB_BITS, keys)
+        if self.late is None:
+            self.live = self.late = LateKeys(self._live, self._past, self._order, self._gone)
+            self.is_late = True
+        self.late.delete(deletion, Interval(key, end_of(key, range_end)), leave)
+        return deletion
+
+    def settle(self, keys_max: int) -> None:
+        """Work off the next keys of what is late, if anything is."""
+        if self.late is not None and self.late.settle(keys_max):
+            self.live, self.late, self.is_late = self._live, None, False
+
+    def settle_these(self, keys: Iterable[bytes]) -> None:
+        """Work off those of these keys that are late."""
+        for key in keys:
+            self.live.get(key)
+
     def keys(self, key: bytes, range_end: bytes) -> Iterator[bytes]:
         """The keys of an interval that exist now, in order."""
         if not range_end:
             return iter((key,) if key in self.live else ())
-        return _irange(self._order, key, end_of(key, range_end), descending=False)
+        return self._order.between(key, end_of(key, range_end), descending=False)
 
     def count(self, key: bytes, range_end: bytes) -> int:
         """How many keys of an interval exist now."""
@@ -137,13 +160,15 @@ class KeyIndex:
 
     def between(self, low: bytes, high: bytes | None, *, descending: bool) -> Iterator[bytes]:
         """The keys in [low, high) that exist now; a `high` of None is the end of all keys."""
-        return _irange(self._order, low, high, descending=descending)
+        return self._order.between(low, high, descending=descending)
 
     def ever_between(self, low: bytes, high: bytes | None, *, descending: bool) -> Iterator[bytes]:
         """The keys in [low, high) that exist or once did; `high` as for `between`."""
+        late = () if self.late is None else self.late.between(low, high, descending=descending)
         return merge(
-            _irange(self._order, low, high, descending=descending),
-            _irange(self._gone, low, high, descending=descending),
+            self._order.between(low, high, descending=descending),
+            self._gone.between(low, high, descending=descending),
+            *late,
             reverse=descending,
         )
 
@@ -167,10 +192,10 @@ class KeyIndex:
 
     def positions_since(self, key: bytes, revision: int) -> Iterator[int]:
         """The positions of a key's changes from a revision on, oldest first."""
+        live = self.live.get(key)
         past = self._past.get(key, [])
         for at in range(bisect_left(past, revision << _MARK_BITS), len(past)):
             yield past[at] >> 1
-        live = self.live.get(key)
         if live is not None and live[0] >> SUB_BITS >= revision:
             yield live[0]
 
@@ -179,10 +204,10 @@ class KeyIndex:
 
         With `is_outdated` a tombstone at the position itself is dropped, too.
         """
+        live = self.live.get(key)
         past = self._past.get(key)
         if past is None:  # it was put only once
             return []
-        live = self.live.get(key)
         if live is not None and live[0] == position:
             count = len(past)  # the live change is not among them, and comes after all of them
         else:
@@ -193,7 +218,7 @@ class KeyIndex:
             del past[:count]
             return dropped
         del self._past[key]
-        if live is None:
+        if live is None and (self.late is None or not self.late.maybe_take(key)):
             self._gone.remove(key)
         return dropped
 
@@ -205,22 +230,9 @@ def end_of(key: bytes, range_end: bytes) -> bytes | None:
     return None if range_end == b"\0" else range_end
 
 
-def _fill(order: SortedList, keys: Collection[bytes]) -> Steps[None]:
+def _fill(order: KeyOrder, keys: Collection[bytes]) -> Steps[None]:
     """Put many keys into an empty list."""
     for portion in portions((yield from in_order(keys))):
         for key in portion:
             order.add(key)
         yield
-
-
-def _irange(
-    order: SortedList, low: bytes, high: bytes | None, *, descending: bool
-) -> Iterator[bytes]:
-    found: Iterator[bytes]
-    if high is None:
-        found = order.irange(low, reverse=descending)
-    elif low < high:
-        found = order.irange(low, high, inclusive=(True, False), reverse=descending)
-    else:
-        found = iter(())
-    return found

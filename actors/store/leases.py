@@ -13,9 +13,10 @@ from typing import Final
 
 from actors.language.queries import LeaseTimeToLive
 from actors.language.results import Failure, LeaseLife, Leases
-from actors.store.index import Live
-from actors.store.steps import Steps, sort
+from actors.store.index import KeyIndex
+from actors.store.steps import Steps, portions, sort
 from actors.store.storage import LeaseRecord
+from actors.store.unsettled import Live
 
 LEASE_EXISTS: Final = Failure("LeaseExist")
 LEASE_NOT_FOUND: Final = Failure("LeaseNotFound")
@@ -141,6 +142,10 @@ class LeaseTable:
             if lease := live[key][3]:
                 self.table[lease].keys.remove(key)
 
+    def drop(self, key: bytes, lease_id: int) -> None:
+        """A key that was deleted has left its lease."""
+        self.table[lease_id].keys.remove(key)
+
     def keys_of(self, lease_id: int) -> Collection[bytes]:
         """The keys that hang on a lease; none if there is no such lease."""
         lease = self.table.get(lease_id)
@@ -177,7 +182,7 @@ def _no_limit(_: int) -> int:
 
 
 def read_life(
-    leases: LeaseTable, revision: int, query: LeaseTimeToLive, now_ms: int
+    leases: LeaseTable, index: KeyIndex, revision: int, query: LeaseTimeToLive, now_ms: int
 ) -> Steps[LeaseLife]:
     """How long a lease still lives at `now_ms`, and its keys if they are asked for."""
     lease = leases.table.get(query.id)
@@ -186,8 +191,23 @@ def read_life(
     remaining_ms = max(0, lease.deadline_ms - now_ms)
     keys: tuple[bytes, ...] | None = None
     if query.keys:
-        keys = tuple((yield from sort(list(lease.keys), key=bytes)))
+        found = list(lease.keys)
+        if index.is_late:
+            found = yield from _existing(index, found, revision)
+        keys = tuple((yield from sort(found, key=bytes)))
     return LeaseLife(revision, lease.id, remaining_ms, lease.ttl_ms, keys)
+
+
+def _existing(index: KeyIndex, keys: list[bytes], revision: int) -> Steps[list[bytes]]:
+    """Those of these keys that exist at a revision: some may have been deleted and still be here.
+
+    Changes that come between two steps alter nothing.
+    """
+    found: list[bytes] = []
+    for portion in portions(keys):
+        found += [key for key in portion if index.position_at(key, revision) is not None]
+        yield
+    return found
 
 
 def read_leases(leases: LeaseTable, revision: int) -> Steps[Leases]:

@@ -2,7 +2,8 @@
 
 Such an entry deletes, or reads, very many keys. Nobody sees a part of it: until its end reads get
 the state before it, and whatever must see it, or come after it, waits here in its order. What an
-entry does is the machine's. Times are milliseconds of the caller's clock.
+entry does is the machine's. What others have left to do later is done in portions, too: nobody
+waits for that. Times are milliseconds of the caller's clock.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from actors.language.inboxes import ToStore
 from actors.language.messages import LocalRead, Tick
 from actors.language.metrics import Survey
 from actors.language.results import Result
+from actors.store.index import KeyIndex
 from actors.store.machine import Machine
 from actors.store.questions import can_answer
+from actors.store.steps import ITEMS_PER_STEP
 
 ENTRY_SLICE_MS: Final = 3
 ENTRY_STEPS_MAX: Final = 256
@@ -58,6 +61,16 @@ class LongEntry:
             if result is not None or clock() >= until_ms:
                 return result
         return None
+
+    def settle(self, index: KeyIndex, clock: Callable[[], int]) -> None:
+        """Do a slice of what deletions have left to do, if they have."""
+        until_ms = clock() + ENTRY_SLICE_MS
+        for _ in range(self._slice_steps_max):
+            if not index.is_late:
+                return
+            index.settle(ITEMS_PER_STEP)
+            if clock() >= until_ms:
+                return
 
     def end(self) -> tuple[Entry, tuple[Entry, ...], list[ToStore]]:
         """The entry that is done, the entries that follow it, and the messages that waited."""

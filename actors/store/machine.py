@@ -51,7 +51,7 @@ from actors.store.auth.table import AuthTable
 from actors.store.integrity import Check, hash_state
 from actors.store.leases import LEASES_MAX
 from actors.store.loading import Found, read_all
-from actors.store.mvcc import RevisionStore
+from actors.store.mvcc import RevisionStore, Told
 from actors.store.naming import by_id, named
 from actors.store.sessions import SESSION_LIMITS, SessionLimits, SessionTable
 from actors.store.steps import Steps, finish, step, take_apart
@@ -186,8 +186,7 @@ class Machine:
             return None
         sequence, self._long_steps, self._long_sequence = self._long_sequence, None, None
         self.is_busy = False
-        if self._events_before:
-            self.store.events = self._events_before + self.store.events
+        self.store.events = self._events_before + self.store.events
         self.applied_index += 1
         if sequence is not None:
             self.sessions.keep(sequence, result)
@@ -237,7 +236,8 @@ class Machine:
             case Txn():
                 return self._begin(self.writes.transact(command, self.cluster_ms))
             case DeleteRange():
-                return self._begin(self.writes.delete_range(command))
+                at_once = self.writes.delete_late(command)
+                return at_once or self._begin(self.writes.delete_range(command))
             case Increment():
                 return self.writes.increment(command)
             case LeaseGrant():
@@ -338,7 +338,7 @@ class Machine:
 
     def fault_of(self, principal: Principal, asked: Asked) -> MaybeFault:
         """Why the principal may not have this now; empty: it may."""
-        return fault_of(self.auth, principal, asked, self.leases.keys_of)
+        return fault_of(self.auth, principal, asked, self.writes.keys_of)
 
     @property
     def gather_previous(self) -> bool:
@@ -351,13 +351,13 @@ class Machine:
 
     # --- what others must be told ---
 
-    def take_events(self) -> tuple[Event, ...]:
+    def take_events(self) -> Told:
         """The events since the last call, in order; revisions are whole, and entries, too."""
         if self.is_busy:
             events, self._events_before = tuple(self._events_before), []
         else:
             events, self.store.events = tuple(self.store.events), []
-        return events
+        return self.store.take_events_before(events) if self.store.events_before else events
 
     def take_checks(self) -> list[Check | IntegrityReport]:
         """The integrity checks and reports since the last call, in order."""

@@ -8,21 +8,26 @@ compaction has outdated later, a portion at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain, islice
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice, takewhile
 from typing import Final
 
 from actors.language.commands import Change, Event, KeyValue
 from actors.language.results import Failure
-from actors.store.index import KeyIndex, Live
+from actors.store.deletion import Changes, Joined, LargeChanges, since
+from actors.store.index import KeyIndex
 from actors.store.storage import SUB_BITS, Backend
 from actors.store.sweeper import Sweeper
+from actors.store.unsettled import Leave, Live
 
 FUTURE_REVISION: Final = Failure("FutureRev")
 COMPACTED: Final = Failure("Compacted")
 
 _FEW: Final = 2
 """Up to 2 values are read one by one: a read of many at once costs more to begin."""
+
+Told = tuple[Event, ...] | Joined
+"""What watchers are told at once, in order."""
 
 _PUT: Final = Change.PUT
 _new: Final = tuple.__new__
@@ -44,10 +49,12 @@ class RevisionStore:
         self.index = index
         # Changes that the backend does not have yet, by position: those that a commit has taken
         # and is writing, and those after them.
-        self.committing: dict[int, Event] = {}
-        self.fresh: dict[int, Event] = {}
-        # Changes that watchers were not told of yet, in order; the actor takes them.
+        self.committing: Changes = {}
+        self.fresh: Changes = {}
+        # Changes that watchers were not told of yet, in order; those up to the last deletion of
+        # very many keys are apart. The actor takes them.
         self.events: list[Event] = []
+        self.events_before: list[Sequence[Event]] = []
         self.sweeper = Sweeper(self.index, backend, compact_revision, swept_revision, revision)
         self.backend = backend
         # Keys put and deleted, ranges read, and compactions made, since this object was made.
@@ -135,7 +142,26 @@ class RevisionStore:
         position = self.index.position_at(key, self.revision - 1)
         return None if position is None else self.read(position).kv
 
-    def take_fresh(self) -> dict[int, Event]:
+    def delete_late(self, key: bytes, range_end: bytes, leave: Leave) -> int:
+        """Delete all keys of an interval, at least one, in a revision of its own; returns how many.
+
+        It counts at once, whatever their number. Their records are made when somebody needs them,
+        and the index is settled later; `leave` is told then of keys that were on a lease.
+        """
+        self.revision += 1
+        deletion = self.index.remove_late(key, range_end, self.revision, leave)
+        self.deletes += len(deletion)
+        self.fresh = LargeChanges(self.fresh, deletion)
+        self.events_before += [self.events, deletion]
+        self.events = []
+        return len(deletion)
+
+    def take_events_before(self, events: tuple[Event, ...]) -> Joined:
+        """These events, and before them those up to the last deletion of very many keys."""
+        before, self.events_before = self.events_before, []
+        return Joined([*before, events])
+
+    def take_fresh(self) -> Changes:
         """The changes since the last call, by position, for a commit; `committed` tells its end."""
         assert not self.committing, "one commit at a time"
         self.committing, self.fresh = self.fresh, {}
@@ -198,7 +224,7 @@ class RevisionStore:
         found = self.backend.changes(start, min(end, self.kept_from), changes_max, bytes_max)
         if found:
             return found
-        kept = ((at, event) for at, event in self.kept() if start <= at < end)
+        kept = takewhile(lambda pair: pair[0] < end, self.kept(start))
         return list(islice(kept, changes_max))
 
     @property
@@ -207,9 +233,9 @@ class RevisionStore:
         first = next(iter(self.committing or self.fresh), None)
         return (self.revision + 1) << SUB_BITS if first is None else first
 
-    def kept(self) -> Iterator[tuple[int, Event]]:
-        """The changes that the backend does not have yet, in order, with their positions."""
-        return chain(self.committing.items(), self.fresh.items())
+    def kept(self, start: int) -> Iterator[tuple[int, Event]]:
+        """The changes from a position on that the backend does not have now, in order."""
+        return chain(since(self.committing, start), since(self.fresh, start))
 
     def event(self, position: int, with_previous: bool) -> Event:
         """The change at a position as watchers were told of it, as far as it is still known."""

@@ -80,7 +80,7 @@ def begin(
             return read_txn(store, query, machine.revision)
         case LeaseTimeToLive():
             now_ms = max(cluster_ms, machine.cluster_ms)
-            return read_life(machine.leases, machine.revision, query, now_ms)
+            return read_life(machine.leases, store.index, machine.revision, query, now_ms)
         case History():
             return read_history(store, query, machine.revision)
         case HashKV():

@@ -13,10 +13,11 @@ from typing import Any, Final
 
 from actors.language.commands import KeyValue, Range, SortOrder, SortTarget
 from actors.language.results import Failure, RangeDone
-from actors.store.index import Live, end_of
+from actors.store.index import end_of
 from actors.store.mvcc import COMPACTED, FUTURE_REVISION, RevisionStore
 from actors.store.steps import BYTES_PER_STEP, ITEMS_PER_STEP, Steps, merge_runs
 from actors.store.storage import SUB_BITS
+from actors.store.unsettled import Live
 
 ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
 """What an answer may take in memory. Encoding it is one step, for which all others must wait."""

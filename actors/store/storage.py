@@ -16,6 +16,7 @@ from actors.language.commands import AlarmMember, Event, KeyValue, Member
 from actors.language.errors import StorageError
 from actors.language.metrics import Histogram
 from actors.language.results import Result
+from actors.store.deletion import Changes
 from actors.store.steps import Steps
 
 SUB_BITS: Final = 32
@@ -132,7 +133,7 @@ class Batch(NamedTuple):
     """
 
     meta: Meta
-    events: dict[int, Event]
+    events: Changes
     leases: dict[int, LeaseRecord | None]
     sessions: tuple[SessionChange, ...]
     members: tuple[Member, ...]

@@ -8,6 +8,7 @@ the revision before. Knows nothing of entries and clients.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import islice
 from typing import Final, assert_never
 
@@ -34,7 +35,7 @@ from actors.language.results import (
 from actors.store.leases import LEASE_NOT_FOUND, LeaseTable
 from actors.store.mvcc import RevisionStore
 from actors.store.ranges import read_interval
-from actors.store.steps import ITEMS_PER_STEP, Steps, in_order
+from actors.store.steps import ITEMS_PER_STEP, Steps, in_order, portions
 from actors.store.txn import (
     KEY_NOT_FOUND,
     NESTED_REVISION,
@@ -50,6 +51,9 @@ EXPIRED_KEYS_MAX: Final = 1_000
 
 VALUES_PER_STEP: Final = 16
 """Where the values of deleted keys are read, a step deletes fewer: a value may have megabytes."""
+
+LATE_KEYS_MIN: Final = 10_000
+"""A deletion of 10,000 keys or more counts at once, and is worked off later."""
 
 _new: Final = tuple.__new__
 
@@ -97,6 +101,19 @@ class Writes:
         # The hot path: tuple.__new__ spares what a NamedTuple's own constructor costs.
         return _new(PutDone, (revision, previous if prev_kv else None, 0, 0))
 
+    def delete_late(self, command: DeleteRange) -> DeleteDone | None:
+        """Delete very many keys of an interval at once, and leave the work to later; None if they
+        are fewer, or if somebody wants their values.
+        """
+        key, range_end, prev_kv = command
+        store = self._store
+        if not range_end or prev_kv or store.gather_previous:
+            return None
+        if store.index.count(key, range_end) < LATE_KEYS_MIN:
+            return None
+        count = store.delete_late(key, range_end, self._leases.drop)
+        return DeleteDone(store.revision, count, ())
+
     def delete_range(self, command: DeleteRange, sub: int = 0) -> Steps[DeleteDone]:
         """Delete the keys of an interval."""
         key, range_end, prev_kv = command
@@ -133,11 +150,23 @@ class Writes:
         deleted = yield from self._end_lease(lease_id, Change.LEASE_REVOKED)
         return LEASE_NOT_FOUND if deleted is None else LeaseRevoked(self._store.revision)
 
+    def keys_of(self, lease_id: int) -> Collection[bytes]:
+        """The keys that hang on a lease; none if there is no such lease."""
+        keys = self._leases.keys_of(lease_id)
+        if self._store.index.is_late:
+            self._store.index.settle_these(tuple(keys))
+        return keys
+
     def _end_lease(self, lease_id: int, change: Change) -> Steps[int | None]:
         """End a lease and delete its keys; returns their number, None if there is no such lease."""
         store, lease = self._store, self._leases.table.get(lease_id)
         if lease is None:
             return None
+        # Its keys may have been deleted, and not worked off: those leave it now.
+        if store.index.is_late:
+            for portion in portions(tuple(lease.keys)):
+                store.index.settle_these(portion)
+                yield
         # The order decides the positions of the deletions, and must be the same on all members. A
         # set has another order in each process.
         keys = yield from in_order(lease.keys)

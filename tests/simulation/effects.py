@@ -128,7 +128,7 @@ def whole_history(swarm: Swarm, index: int, chosen: Sequence[Entry]) -> tuple[Ev
     machine = Machine(MemoryBackend(), (), *swarm.machine_limits)
     for entry in for_store(tuple(chosen[:index])):
         _apply(machine, entry)
-    return machine.take_events()
+    return tuple(machine.take_events())
 
 
 def _apply(machine: Machine, entry: Entry) -> None:

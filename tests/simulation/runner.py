@@ -22,6 +22,7 @@ from actors.store import (
     compactor,
     digest,
     history,
+    long_entry,
     pace,
     ranges,
     steps,
@@ -185,6 +186,8 @@ def small_limits(timeline: Timeline, swarm: Swarm) -> Iterator[None]:
             (gateway_actor, "ClientOutbox", partial(ClientOutbox, congested_bytes=1_000)),
             *((module, "ITEMS_PER_STEP", swarm.items_per_step) for module in IN_STEPS),
             (writes, "ITEMS_PER_STEP", swarm.keys_per_step),
+            (writes, "LATE_KEYS_MIN", swarm.late_keys_min),
+            (long_entry, "ITEMS_PER_STEP", swarm.keys_per_step),
         ):
             stack.enter_context(patch.object(module, name, value))
         stack.enter_context(patch("os.urandom", chance.random.randbytes))

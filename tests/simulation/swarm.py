@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from actors.store.long_entry import ENTRY_STEPS_MAX
 from actors.store.sessions import SessionLimits
 from actors.store.steps import ITEMS_PER_STEP
+from actors.store.writes import LATE_KEYS_MIN
 from actors.watch.flow import LIVE_BYTES_MAX, TOLD_BYTES_MAX
 from cluster.visitors import UNREAD_BYTES_MAX
 
@@ -101,6 +102,7 @@ class Swarm(NamedTuple):
     late_commits: float = 0.0
     keys_per_step: int = ITEMS_PER_STEP
     steps_per_turn: int = 256
+    late_keys_min: int = LATE_KEYS_MIN
 
     @property
     def has_long_entries(self) -> bool:
@@ -208,6 +210,7 @@ CLASSES: dict[str, dict[str, Any]] = {
     "late syncs": {"late_syncs": 0.0},
     "long entries": {"keys_per_step": ITEMS_PER_STEP, "steps_per_turn": 256},
     "late commits": {"late_commits": 0.0},
+    "late deletions": {"late_keys_min": LATE_KEYS_MIN},
 }
 """What can be left out of a run as a whole, and how."""
 
@@ -313,6 +316,7 @@ def _more(swarm: Swarm, random: Random) -> Swarm:
         steps_per_turn=pick((1, 1, 3)),
         late_commits=pick((0.0, 0.0, 0.3, 1.0)),
         hang_ups=pick((0.0, 0.0, 0.02, 0.1)),
+        late_keys_min=pick((1, 2, LATE_KEYS_MIN)),
     )
 
 

@@ -111,6 +111,8 @@ def history(
 def everything(machine: Machine) -> dict[str, Any]:
     """All replicated state of a machine, comparable; not what is on disk and what in memory."""
     index = machine.store.index
+    for lease in machine.leases.table.values():
+        index.settle_these(tuple(lease.keys))
     return {
         "place": (machine.applied_index, machine.applied_term, machine.cluster_ms),
         "revision": machine.revision,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from actors.language.errors import StorageError
+from actors.store.deletion import bytes_of
 from actors.store.disk.copier import WhenDone
 from actors.store.storage import Batch
 from cluster.private import sync_directory
@@ -62,8 +63,7 @@ class CompactCopy:
 
     def note(self, removed: list[int], batch: Batch) -> None:
         """The store has committed these removals and changes."""
-        for event in batch.events.values():
-            self._bytes += len(event.kv.key) + len(event.kv.value) + NOTED_EVENT_BYTES
+        self._bytes += bytes_of(batch.events) + NOTED_EVENT_BYTES * len(batch.events)
         if self._bytes <= NOTED_BYTES_MAX:
             self._noted.append((removed, batch))
 

@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 import lmdb
 
 from actors.language.auth import Role, User
-from actors.language.commands import Event, KeyValue
+from actors.language.commands import KeyValue
+from actors.store.deletion import Changes
 from actors.store.disk.file_errors import FileErrors
 from actors.store.disk.lmdb_files import ALARMS_KEY, STATE_KEY
 from actors.store.records import (
@@ -135,7 +136,7 @@ def _put_auth(transaction: lmdb.Transaction, tables: Tables, change: AuthChange)
     return 1 + len(named)
 
 
-def _pieces(events: dict[int, Event]) -> Iterator[tuple[list[tuple[bytes, bytes]], int]]:
+def _pieces(events: Changes) -> Iterator[tuple[list[tuple[bytes, bytes]], int]]:
     """The records of changes in pieces, each with the bytes of its values."""
     records: list[tuple[bytes, bytes]] = []
     size = 0

@@ -11,6 +11,7 @@ from tests.simulation.mutants import (
     consensus,
     data,
     disks,
+    late_deletions,
     long_entries,
     members,
     probation,
@@ -33,6 +34,7 @@ MODULES = (
     watches,
     data,
     long_entries,
+    late_deletions,
     commits,
     rights,
 )

@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
-from actors.language.commands import Event
 from actors.language.messages import Durable
 from actors.store.actor import StoreActor
+from actors.store.deletion import Changes, since
 from actors.store.mvcc import RevisionStore
 from tests.simulation.mutants.planting import mutant
 
@@ -30,7 +30,7 @@ def reads_miss_what_is_being_committed() -> AbstractContextManager[Any]:
     """What a commit has taken is looked for in the file, which does not show it before its end."""
     take = RevisionStore.take_fresh
 
-    def careless(store: RevisionStore) -> dict[int, Event]:
+    def careless(store: RevisionStore) -> Changes:
         taken = take(store)
         store.committing = {}
         return taken
@@ -41,7 +41,7 @@ def reads_miss_what_is_being_committed() -> AbstractContextManager[Any]:
 @mutant
 def history_begins_anew_with_what_is_fresh() -> AbstractContextManager[Any]:
     """A read of the past goes through the file and what is fresh, and not what lies between."""
-    return patch.object(RevisionStore, "kept", lambda store: iter(store.fresh.items()))
+    return patch.object(RevisionStore, "kept", lambda store, start: since(store.fresh, start))
 
 
 @mutant

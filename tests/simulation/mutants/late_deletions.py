@@ -1,0 +1,37 @@
+"""Planted bugs of deletions that count at once and are worked off later."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+from unittest.mock import patch
+
+from actors.language.commands import Event
+from actors.store.deletion import Joined
+from actors.store.leases import LeaseTable
+from actors.store.mvcc import RevisionStore
+from actors.store.unsettled import LateKeys
+from tests.simulation.mutants.planting import mutant
+
+
+@mutant
+def a_late_deletion_counts_when_it_is_worked_off() -> AbstractContextManager[Any]:
+    """Until then a key is found as it was before."""
+    return patch.object(LateKeys, "get", lambda late, key: late._live.get(key))
+
+
+@mutant
+def keys_that_are_worked_off_stay_on_their_lease() -> AbstractContextManager[Any]:
+    """The end of the lease deletes them, though they were put again on none."""
+    return patch.object(LeaseTable, "drop", lambda *_: None)
+
+
+@mutant
+def watchers_hear_of_a_late_deletion_last() -> AbstractContextManager[Any]:
+    """What was applied together with it, and after it, is told before."""
+
+    def careless(store: RevisionStore, events: tuple[Event, ...]) -> Joined:
+        before, store.events_before = store.events_before, []
+        return Joined([events, *before])
+
+    return patch.object(RevisionStore, "take_events_before", careless)
