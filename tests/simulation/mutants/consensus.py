@@ -236,7 +236,7 @@ def heartbeats_commit_what_they_do_not_know() -> AbstractContextManager[Any]:
     """The commit index of a heartbeat is the leader's, whatever the follower's log holds."""
     messages, heartbeats, hear = Leader.messages, Leader.heartbeats, Replica.hear
 
-    def committing(make: Callable[..., list[Message]]) -> Callable[..., list[Message]]:
+    def committing(make: Callable[..., Sequence[Message]]) -> Callable[..., list[Message]]:
         def careless(leader: Leader, commit: int, now_ms: int) -> list[Message]:
             made = make(leader, commit, now_ms)
             return [m._replace(commit=commit) if isinstance(m, Heartbeat) else m for m in made]
