@@ -100,15 +100,16 @@ def odd_records(me: Intruder) -> None:
 
 def wrong_certificates(me: Intruder) -> None:
     """A handshake and a question, with the certificate that one has, or none; also of old TLS."""
-    context = tls_of(me.person)
-    if me.chance.random() < 0.3:
+    is_own = me.chance.random() >= 0.3
+    if is_own:
+        context = tls_of(me.person)
+    else:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         context.set_ciphers(me.chance.choice(("ALL:@SECLEVEL=0", "AES128-SHA", "NULL:@SECLEVEL=0")))
         context.maximum_version = ssl.TLSVersion.TLSv1_2
     connection = Connection(me.front_address())
     with connection:
-        is_own = context is tls_of(me.person)
         connection.socket = context.wrap_socket(connection.socket)
         connection.send(ASKING)
         if not connection.socket.recv(READ_BYTES):
