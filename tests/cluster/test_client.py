@@ -165,12 +165,13 @@ def test_status_asks_the_endpoint_that_is_named(client: Client, probes: ProbeClu
         client.status("127.0.0.1:1")
 
 
-def test_pipelined_requests_all_get_their_own_answer(client: Client) -> None:
-    puts = [client.put_async(f"k{index}", str(index)) for index in range(2_000)]
-    assert len({put.result(10).header.revision for put in puts}) > 1
-    gets = [client.get_async(f"k{index}") for index in range(2_000)]
-    values = [kv.value for get in gets if (kv := get.result(10)) is not None]
-    assert values == [str(index).encode() for index in range(2_000)]
+def test_pipelined_requests_all_get_their_own_answer(probes: ProbeCluster) -> None:
+    with Client(probes.endpoints, timeout=HANG_SECONDS) as client:
+        puts = [client.put_async(f"k{index}", str(index)) for index in range(2_000)]
+        assert len({put.result().header.revision for put in puts}) > 1
+        gets = [client.get_async(f"k{index}") for index in range(2_000)]
+        values = [kv.value for get in gets if (kv := get.result()) is not None]
+        assert values == [str(index).encode() for index in range(2_000)]
 
 
 def test_one_client_serves_many_threads(client: Client, probes: ProbeCluster) -> None:
@@ -449,7 +450,8 @@ def test_a_forked_child_starts_anew_and_leaves_the_parent_alone(
     client.put("k", "3")
     assert watch.get(HANG_SECONDS).kv.value == b"3"
     assert set(probes.store.keys) == {b"parent", b"child", b"k"}
-    assert len(probes.store.sessions) == 2
+    # On a busy machine a session may be opened twice, and only one of the two be used.
+    assert len([results for results in probes.store.sessions.values() if results]) == 2
 
 
 def test_importing_the_client_brings_no_server_and_no_terminal_library() -> None:
