@@ -17,7 +17,7 @@ from actors.store.deletion import Deletion
 from actors.store.key_order import KeyOrder
 from actors.store.steps import Steps, in_order, portions, take_apart
 from actors.store.storage import SUB_BITS, Row
-from actors.store.unsettled import Interval, LateKeys, Leave, Live
+from actors.store.unsettled import KeySpan, LateKeys, Leave, Live
 
 _MARK_BITS = SUB_BITS + 1
 """A mark is `position << 1`, plus 1 for a tombstone; marks sort as positions do."""
@@ -130,7 +130,7 @@ class KeyIndex:
         if self.late is None:
             self.live = self.late = LateKeys(self._live, self._past, self._order, self._gone)
             self.is_late = True
-        self.late.delete(deletion, Interval(key, end_of(key, range_end)), leave)
+        self.late.delete(deletion, KeySpan(key, end_of(key, range_end)), leave)
         return deletion
 
     def settle(self, keys_max: int) -> None:

@@ -27,7 +27,7 @@ Leave = Callable[[bytes, int], None]
 """A key has left its lease."""
 
 
-class Interval(NamedTuple):
+class KeySpan(NamedTuple):
     """The keys in [low, high); a `high` of None is the end of all keys."""
 
     low: bytes
@@ -42,7 +42,7 @@ class _Unsettled:
 
     __slots__ = ("deletion", "interval", "leave", "settled", "taken")
 
-    def __init__(self, deletion: Deletion, interval: Interval, leave: Leave) -> None:
+    def __init__(self, deletion: Deletion, interval: KeySpan, leave: Leave) -> None:
         self.deletion = deletion
         self.interval = interval
         self.leave = leave
@@ -116,7 +116,7 @@ class LateKeys(MutableMapping[bytes, Live]):
 
     # --- deletions ---
 
-    def delete(self, deletion: Deletion, interval: Interval, leave: Leave) -> None:
+    def delete(self, deletion: Deletion, interval: KeySpan, leave: Leave) -> None:
         """These keys, which are all of an interval, were taken out of the order."""
         self._deletions.append(_Unsettled(deletion, interval, leave))
 
