@@ -29,23 +29,28 @@ class Leavings:
     """What those who left one listening socket have left there, since it was last found empty.
 
     `listening` has the descriptors that it listens by, also former ones. `bytes` is how much was
-    left, as far as it is known, also of what was dropped since. `is_shut`: nobody new is let in.
+    left, as far as it is known, also of what was dropped since. `is_any`: something was left; each
+    put passes here, so who finds the socket empty asks that first. `is_shut`: nobody new is let in.
     """
 
     def __init__(self) -> None:
         self.listening: set[int] = set()
         self.bytes = 0
-        self.is_shut = False
+        self.is_any = self.is_shut = False
         self._dropped = 0
 
     def add(self, size: int) -> None:
-        """A connection has ended, and left this behind."""
-        self.bytes += size
+        """A connection has ended, and left this behind, as of the last look: since then more may
+        have been taken than that.
+        """
+        self.is_any = True
+        self.bytes += max(0, size)
         if self.bytes > LEFT_BYTES_MAX and not self.is_shut:
             self._shut(shut=True)
 
     def drop(self) -> None:
         """A message of a connection that has ended was dropped, or will be."""
+        self.is_any = True
         self._dropped += 1
         if self._dropped >= LEFT_MESSAGES_MAX and not self.is_shut:
             self._shut(shut=True)
@@ -57,6 +62,7 @@ class Leavings:
     def found_none(self) -> None:
         """The socket was found empty."""
         self.bytes = self._dropped = 0
+        self.is_any = False
         if self.is_shut:
             self._shut(shut=False)
 

@@ -161,32 +161,30 @@ class PeerDoor:
         are dropped.
         """
         items: list[bytes] = []
-        taken = 0
+        taken, leavings = 0, self.visitors.leavings
         self._unsure = True
         self._look()
         receive, option = self._socket.recv, self._socket.getsockopt
         try:
             while taken < items_max and not self._is_skipping():
                 if taken < ASKED_FIRST and not int(option(_EVENTS)) & _INPUT:
-                    self._emptied()
+                    self._unsure = False
                     break
                 # Only a frame received without a copy knows its descriptor and address.
                 arrived = receive(_NOWAIT, copy=False)
                 taken += 1
                 self._skipping = arrived.more
-                if not self._count(arrived) and self.visitors.leavings.is_shut:
+                if not self._count(arrived) and leavings.is_shut:
                     continue
                 frame = PeerFrame(b"" if arrived.more else arrived.buffer)
                 frame.arrived = arrived
                 if self._lock is None or self._is_admitted(frame, self._lock):
                     items.append(frame)
         except zmq.Again:
-            self._emptied()
+            self._unsure = False
+        if leavings.is_any and not self._unsure:
+            leavings.found_none()
         return items
-
-    def _emptied(self) -> None:
-        self._unsure = False
-        self.visitors.leavings.found_none()
 
     def _count(self, arrived: zmq.Frame) -> bool:
         """Count the bytes taken from a connection; end it when its message has several frames.

@@ -24,8 +24,7 @@ CONNECTIONS_MAX: Final = 10_000
 """The number of connections at one listening socket; a further one is closed at once."""
 
 INCOMING_CONNECTION_BYTES_MAX: Final = 64 * 1024 * 1024
-"""What one connection may have sent and this node has not taken, in whole messages or not: bytes,
-and FRAME_COST_BYTES more for each frame."""
+"""What one may have sent that is not taken yet: bytes, and FRAME_COST_BYTES more for a frame."""
 
 INCOMING_NODE_BYTES_MAX: Final = 128 * 1024 * 1024
 """The same for all together, also those that have ended: above it, the largest is ended."""
@@ -210,7 +209,8 @@ class Visitors:
         self._emptied = True
         self._left.clear()
         self._gone.clear()
-        self.leavings.found_none()
+        if self.leavings.is_any:
+            self.leavings.found_none()
 
     def look(self) -> list[ClosedForCause | Gone]:
         """Every LOOK_MS: count bytes, end connections over a limit, return which have ended."""

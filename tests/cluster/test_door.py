@@ -460,19 +460,15 @@ def test_nobody_new_is_let_in_while_much_waits_that_was_left_behind(
     monkeypatch.setattr(leavings, "LEFT_BYTES_MAX", 10_000)
     left_behind(bench, message(bytes(9_000)))
     assert not bench.door.visitors.leavings.is_shut
-    at_the_door = bench.door.visitors.leavings
     left_behind(bench, message(bytes(9_000)) * 2)
-    assert at_the_door.is_shut
+    assert bench.door.visitors.leavings.is_shut
     with asks_to_be_let_in(bench) as asking:
         while bench.door.visitors.leavings.is_shut:
             assert bench.door.drain(10) == []
         assert is_let_in(asking)
 
 
-def test_those_who_are_here_keep_a_share_whatever_others_left_behind(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leavings, "LEFT_BYTES_MAX", 10_000)
+def test_those_who_are_here_keep_a_share_whatever_others_left_behind(bench: Bench) -> None:
     bench.door.visitors.incoming_node_bytes_max = 100_000
     client = bench.client()
     client.send(b"first")
@@ -483,6 +479,13 @@ def test_those_who_are_here_keep_a_share_whatever_others_left_behind(
     bench.clock.now_ms += visitors.LOOK_MS
     assert bench.door.look() == []
     assert [len(payload) for _, payload in bench.take()] == [20_000]
+
+
+def test_what_was_taken_since_the_last_look_is_not_less_than_nothing() -> None:
+    left = leavings.Leavings()
+    left.add(-1_000)
+    left.add(10)
+    assert left.bytes == 10
 
 
 def test_members_frames_are_dropped_only_while_too_much_was_left_behind(
