@@ -10,14 +10,20 @@ from actors.language.commands import Event
 from actors.store.deletion import Joined
 from actors.store.leases import LeaseTable
 from actors.store.mvcc import RevisionStore
-from actors.store.unsettled import LateKeys
+from actors.store.unsettled import LateKeys, Live
 from tests.simulation.mutants.planting import mutant
 
 
 @mutant
 def a_late_deletion_counts_when_it_is_worked_off() -> AbstractContextManager[Any]:
     """Until then a key is found as it was before."""
-    return patch.object(LateKeys, "get", lambda late, key: late._live.get(key))
+    init = LateKeys.__init__
+
+    def careless(late: LateKeys, live: dict[bytes, Live], *others: Any) -> None:
+        init(late, live, *others)
+        vars(late)["get"] = live.get
+
+    return patch.object(LateKeys, "__init__", careless)
 
 
 @mutant
