@@ -146,6 +146,7 @@ class Pair:
                 late.machine.sweeper.work(number)
         elif chore == "restart":
             late.crash()
+            late.machine.gather_previous = prompt.machine.gather_previous
             for command, now_ms in self._log[late.machine.applied_index :]:
                 late.now_ms = now_ms
                 with late_from(LATE_MIN):
