@@ -10,6 +10,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -49,7 +50,7 @@ def seed_of_the_code() -> int:
     return int.from_bytes(code.digest()[:5])
 
 
-def test_fresh_seeds_find_nothing_and_meet_everything() -> None:
+def test_fresh_seeds_find_nothing_and_meet_what_is_frequent() -> None:
     first = int(os.environ.get("SIMULATION_SEED") or seed_of_the_code())
     arguments = ["--seed", str(first), "--seeds", str(FRESH_SEEDS), "--as-it-is"]
     # By its command, which sees to the end of the processes it works with.
@@ -110,6 +111,14 @@ def test_the_command_prints_a_finding_and_how_to_see_it_again(
 def test_a_campaign_that_met_too_little_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(campaign, "SEEDS_FOR_ALL_MIN", 1)
+    monkeypatch.setattr(campaign, "SEEDS_FOR_OFTEN_MIN", 1)
     assert command.main(["--seeds", "1", "--jobs", "1"]) == 1
     assert "NEVER HAPPENED in 1 seeds" in capsys.readouterr().out
+
+
+def test_what_seldom_happens_must_in_many_seeds_only() -> None:
+    counts = Counter(campaign.OFTEN)
+    assert not campaign.missing(counts, campaign.SEEDS_FOR_OFTEN_MIN)
+    told = campaign.missing(counts, campaign.SEEDS_FOR_ALL_MIN)
+    assert all(name in told for name in campaign.SELDOM)
+    assert not campaign.missing(counts + Counter(campaign.SELDOM), campaign.SEEDS_FOR_ALL_MIN)
