@@ -8,7 +8,18 @@ that it is over on any machine. How fast something is, is a benchmark's business
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypedDict
 
 HANG_SECONDS: Final = 240.0
 HANG_MS: Final = int(HANG_SECONDS * 1_000)
+
+
+class Patience(TypedDict):
+    """How long a client waits."""
+
+    timeout: float
+    dial_timeout: float
+
+
+PATIENT: Final[Patience] = {"timeout": HANG_SECONDS, "dial_timeout": HANG_SECONDS}
+"""For a client whose requests must succeed."""

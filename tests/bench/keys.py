@@ -32,7 +32,7 @@ from cluster.schemes import HTTP, HTTPS, TCP
 from tests.bench.generator import Part, measured
 from tests.bench.measure import Measurement, median_of, shown
 from tests.certificates import Authority
-from tests.limits import HANG_SECONDS
+from tests.limits import HANG_SECONDS, PATIENT
 from tests.ports import free_ports
 
 ROUNDS: Final = 4
@@ -43,7 +43,7 @@ POLL_SECONDS: Final = 0.1
 SIZES: Final = ((1, 1, 1_000), (64, 8, 20_000), (1_000, 8, 40_000))
 """Requests under way, connections, and requests of a round. One alone is the leader's."""
 
-PATIENT: Final = ("--heartbeat-interval=100", "--election-timeout=3000")
+UNHURRIED: Final = ("--heartbeat-interval=100", "--election-timeout=3000")
 """Many nodes share the processors: no leader must be taken for dead while it waits for one."""
 
 KINDS: Final = ("put", "get")
@@ -168,7 +168,7 @@ def _measure(cluster: Running, load: Part) -> Measurement:
 
 def _longest_waits_ms(cluster: Running, rounds: int) -> tuple[float, float]:
     """The longest time without an acknowledged put: left alone, and while members change keys."""
-    with Client(cluster.addresses, timeout=HANG_SECONDS) as client, Writer(cluster) as writer:
+    with Client(cluster.addresses, **PATIENT) as client, Writer(cluster) as writer:
         writer.over.wait(rounds * NODES * ROTATION_SECONDS)
         alone_ms = writer.take_longest_ms()
         for _ in range(rounds):
@@ -200,7 +200,7 @@ class Writer:
         self._thread.join()
 
     def _write(self, addresses: Sequence[str]) -> None:
-        with Client(addresses, timeout=HANG_SECONDS) as client:
+        with Client(addresses, **PATIENT) as client:
             client.put("written", "")
             before = time.monotonic()
             while not self.over.is_set():
@@ -230,9 +230,7 @@ def running(side: Side) -> Iterator[Running]:
             for its, pin in zip(ports, pins, strict=True)
         )
         ca_cert = str(authority.cert) if side.scheme == HTTPS else ""
-        with Client(
-            addresses, timeout=HANG_SECONDS, dial_timeout=HANG_SECONDS, ca_cert=ca_cert
-        ) as client:
+        with Client(addresses, **PATIENT, ca_cert=ca_cert) as client:
             client.put("ready", "yes")
             if side.has_users:
                 _check_users(client)
@@ -271,7 +269,7 @@ def _node(
         f"--initial-advertise-peer-urls={peer_url}",
         f"--initial-cluster={','.join(members)}",
         "--log-level=error",
-        *PATIENT,
+        *UNHURRIED,
         *(secret if side.has_keys else ()),
         *(pair if side.scheme == HTTPS else ()),
     )

@@ -24,7 +24,7 @@ from cluster.bench import load, workload
 from cluster.bench.wires import Wires
 from tests.bench import aside
 from tests.chaos.leak_counts import descriptors
-from tests.limits import HANG_SECONDS
+from tests.limits import HANG_SECONDS, PATIENT
 
 KEYS: Final = 250
 VALUE: Final = 256 * b"v"
@@ -99,14 +99,14 @@ async def _one_task(client: Any, operation: str, keys: Iterator[bytes]) -> None:
 
 async def with_aio(addresses: list[str]) -> None:
     """The client for asyncio."""
-    async with aio.Client(addresses, timeout=HANG_SECONDS) as client:
+    async with aio.Client(addresses, **PATIENT) as client:
         await of_tasks(client)
 
 
 async def with_aetcd(addresses: list[str]) -> None:
     """aetcd, which knows one address."""
     host, _, port = addresses[0].rpartition(":")
-    async with import_module("aetcd").Client(host, int(port), timeout=HANG_SECONDS) as client:
+    async with import_module("aetcd").Client(host, int(port), **PATIENT) as client:
         await of_tasks(client)
 
 
@@ -115,7 +115,7 @@ async def with_aetcd(addresses: list[str]) -> None:
 
 def of_threads(addresses: list[str]) -> None:
     """The threaded client, with a thread for each request that is under way."""
-    with Client(addresses, timeout=HANG_SECONDS) as client:
+    with Client(addresses, **PATIENT) as client:
         serve(lambda job: by_threads(client, job))
 
 
@@ -144,7 +144,7 @@ def by_threads(client: Client, job: Job) -> Done:
 
 def pipelined(addresses: list[str]) -> None:
     """The threaded client, by futures: its callbacks send the next request."""
-    with Client(addresses, timeout=HANG_SECONDS) as client:
+    with Client(addresses, **PATIENT) as client:
         serve(lambda job: by_futures(client, job))
 
 

@@ -26,7 +26,7 @@ from tests.chaos import lives
 from tests.chaos.leak_counts import OF_NODES, Counts, Observer
 from tests.chaos.lives import Shell, full_pool
 from tests.cluster.shells import SHELLS
-from tests.limits import HANG_SECONDS
+from tests.limits import HANG_SECONDS, PATIENT
 
 NODES: Final = 3
 WARM_UP: Final = 2 * len(lives.LIVES)
@@ -170,7 +170,7 @@ def _stand_still(
 @contextmanager
 def _observer(cluster: LocalCluster) -> Iterator[Observer]:
     given: dict[str, Any] = cluster.login(ROOT)
-    with Client(cluster.endpoints, timeout=HANG_SECONDS, **given) as client:
+    with Client(cluster.endpoints, **PATIENT, **given) as client:
         yield Observer(client, lambda: [node.pid for node in cluster.running])
 
 

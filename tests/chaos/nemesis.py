@@ -50,8 +50,10 @@ class Nemesis:
         self._faults: list[_Fault] = []
         self._bag: list[str] = []
 
-    def run(self, goes_on: Callable[[], bool], kinds: Sequence[str] = KINDS) -> None:
-        """Do harm while `goes_on` says so; then let everything heal."""
+    def run(
+        self, goes_on: Callable[[], bool], kinds: Callable[[], Sequence[str]] = lambda: KINDS
+    ) -> None:
+        """Do harm while `goes_on` says so; then let everything heal. Each bag holds `kinds`."""
         scene = self.scene
         heal_by: float | None = None
         turned = time.monotonic()
@@ -90,10 +92,10 @@ class Nemesis:
                 self.effective[fault.kind] += bool(end.value)
                 self.scene.note(f"{fault.kind} on {fault.target or '-'} ends, effect: {end.value}")
 
-    def _begin(self, kinds: Sequence[str]) -> None:
+    def _begin(self, kinds: Callable[[], Sequence[str]]) -> None:
         """Begin the next fault of the bag that may begin now."""
         if not self._bag:
-            self._bag = list(kinds)
+            self._bag = list(kinds())
             self.scene.chance.shuffle(self._bag)
         for kind in self._bag:
             target = "" if kind in SOFT else self._target(kind)

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from cluster import Client, Event, PutResult
 from cluster.launcher.local import LocalCluster
-from tests.limits import HANG_SECONDS
+from tests.limits import HANG_SECONDS, PATIENT
 
 PREFIX: Final = "stdlib/"
 REQUEST_BYTES_MAX: Final = 1_500_000
@@ -59,7 +59,7 @@ class Follower(threading.Thread):
         super().__init__(daemon=True)
         self.events: list[Event] = []
         self.error: BaseException | None = None
-        self._client = Client(endpoints, timeout=HANG_SECONDS)
+        self._client = Client(endpoints, **PATIENT)
         self._watch = self._client.watch(prefix, prefix=True)
         self.served_by = self._watch.header.member_id
         self._changed = threading.Condition()
@@ -134,7 +134,7 @@ def run(files: dict[str, bytes]) -> Report:
             for follower in followers:
                 follower.start()
             began = time.monotonic()
-            with Client(cluster.endpoints, timeout=HANG_SECONDS) as client:
+            with Client(cluster.endpoints, **PATIENT) as client:
                 first_revision = client.range(PREFIX, prefix=True).header.revision + 1
                 revisions, killed = _import(cluster, client, files)
             seconds = time.monotonic() - began
@@ -218,7 +218,7 @@ def _check_every_node(
     last = max(revisions.values())
     for name, node in cluster.nodes.items():
         wait_for_revision(cluster, name, last)
-        with Client(node.endpoint, timeout=HANG_SECONDS) as client:
+        with Client(node.endpoint, **PATIENT) as client:
             count = client.range(PREFIX, prefix=True, count_only=True, serializable=True).count
             assert count == len(files), f"{name} holds {count} of {len(files)} files"
             for path, content in files.items():

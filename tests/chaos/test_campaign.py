@@ -48,9 +48,13 @@ def _of_an_episode(size: int, kinds: list[str], *, fronts: bool) -> Figures:
     """The figures of an episode that lasts until each of these kinds of faults took effect."""
     with Episode("pytest", size, fronts=fronts, late_seconds=HANG_SECONDS) as episode:
         effective = episode.nemesis.effective
+
+        def left() -> list[str]:
+            return [kind for kind in kinds if not effective[kind]]
+
         episode.scene.pace = 0.3
         # Others may be in the way of one: then it is done once more.
-        episode.nemesis.run(lambda: any(not effective[kind] for kind in kinds), kinds)
+        episode.nemesis.run(lambda: bool(left()), left)
         figures = episode.judge()
     assert not set(kinds) & set(figures.without_effect()), "\n".join(episode.scene.log)
     assert figures.operations["put"] > 100

@@ -19,7 +19,7 @@ from tests.chaos.control import FaultServer, Layer, plan_document
 from tests.chaos.faulty_disk import sectors_of
 from tests.chaos.harm import flip_a_bit
 from tests.chaos.plans import DiskFault
-from tests.limits import HANG_SECONDS
+from tests.limits import HANG_SECONDS, PATIENT
 
 CUT = {0: LinkFault(cut=True)}
 
@@ -68,7 +68,7 @@ def shared_ground() -> Iterator[Ground]:
     try:
         with (
             LocalCluster(data_dir=directory, command=server.node_command) as cluster,
-            Client(cluster.endpoints, timeout=HANG_SECONDS) as client,
+            Client(cluster.endpoints, **PATIENT) as client,
         ):
             yield Ground(cluster, server, client)
     finally:
@@ -137,10 +137,10 @@ def test_cut_leader_is_replaced_and_follows_when_it_is_back(ground: Ground) -> N
     leader = ground.cluster.leader()
     ground.server.impose(leader, "test", Layer(outgoing=CUT, incoming=CUT))
     others = [node.endpoint for node in ground.cluster.members if node.name != leader]
-    with Client(others, timeout=HANG_SECONDS) as client:
+    with Client(others, **PATIENT) as client:
         last = client.put("without it", "x").header.revision
     ground.server.lift("test")
-    with Client(ground.cluster.node(leader).endpoint, timeout=HANG_SECONDS) as client:
+    with Client(ground.cluster.node(leader).endpoint, **PATIENT) as client:
         found = client.get("without it")
     assert found is not None and found.mod_revision == last
 
@@ -154,7 +154,7 @@ def test_fault_holds_from_the_first_moment_after_a_restart(ground: Ground) -> No
     ground.cluster.launch_node(name)
     assert ground.server.wait_until_applied(name, HANG_SECONDS)
     endpoint = ground.cluster.node(name).endpoint
-    with Client(endpoint, timeout=HANG_SECONDS) as client, Client(endpoint, timeout=1) as hasty:
+    with Client(endpoint, **PATIENT) as client, Client(endpoint, timeout=1) as hasty:
         assert client.status().leader == 0
         with pytest.raises(LeaseholdError):
             hasty.get("anything")

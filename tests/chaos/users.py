@@ -17,7 +17,7 @@ from cluster import Client
 from cluster.key_files import CLIENT, read
 from cluster.keyed import seal
 from cluster.schemes import TCP
-from tests.limits import HANG_SECONDS
+from tests.limits import HANG_SECONDS, PATIENT
 
 
 class User(NamedTuple):
@@ -109,7 +109,7 @@ ANYBODY: Final = Entry()
 
 def guard(endpoints: Sequence[str]) -> None:
     """Add the users to a new cluster, and have it check requests from now on."""
-    with Client(endpoints, timeout=HANG_SECONDS) as client:
+    with Client(endpoints, **PATIENT) as client:
         client.user_add(*ROOT)
         client.user_grant_role(ROOT.user, "root")
         add_users(client)

@@ -35,7 +35,7 @@ from cluster.client.threads import connection as connection_module
 from cluster.client.waker import Waker
 from tests.cluster.inner import connection_of, waiting_in
 from tests.cluster.probe import LOST_AFTER_WORK, Answer, ProbeCluster, error, until
-from tests.limits import HANG_SECONDS
+from tests.limits import HANG_SECONDS, PATIENT
 
 pytestmark = pytest.mark.process
 
@@ -166,7 +166,7 @@ def test_status_asks_the_endpoint_that_is_named(client: Client, probes: ProbeClu
 
 
 def test_pipelined_requests_all_get_their_own_answer(probes: ProbeCluster) -> None:
-    with Client(probes.endpoints, timeout=HANG_SECONDS) as client:
+    with Client(probes.endpoints, **PATIENT) as client:
         puts = [client.put_async(f"k{index}", str(index)) for index in range(2_000)]
         assert len({put.result().header.revision for put in puts}) > 1
         gets = [client.get_async(f"k{index}") for index in range(2_000)]
@@ -206,7 +206,7 @@ def test_a_write_whose_answer_was_lost_is_applied_once(probes: ProbeCluster) -> 
     script = once({"error": LOST_AFTER_WORK})
     for node in probes.nodes:
         node.script = script
-    with Client(probes.endpoints, timeout=HANG_SECONDS) as client:
+    with Client(probes.endpoints, **PATIENT) as client:
         result = client.put("k", "v", prev_kv=True)
     assert probes.store.applied.count("put") == 1
     assert sum(request["op"] == "put" for node in probes.nodes for request in node.requests) == 2

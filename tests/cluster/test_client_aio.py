@@ -18,7 +18,7 @@ from cluster.client.aio.connection import LoopConnection
 from cluster.client.engine.call import Call
 from cluster.launcher.local import LocalCluster
 from tests.cluster.probe import ProbeCluster
-from tests.limits import HANG_SECONDS
+from tests.limits import HANG_SECONDS, PATIENT
 
 pytestmark = pytest.mark.process
 
@@ -150,7 +150,7 @@ def test_a_task_that_is_cancelled_at_any_await_leaves_nothing_held(
     node: LocalCluster, hold: Callable[[aio.Client], Coroutine[Any, Any, None]]
 ) -> None:
     async def test() -> None:
-        async with aio.Client(node.endpoints, timeout=HANG_SECONDS) as client:
+        async with aio.Client(node.endpoints, **PATIENT) as client:
             await client.put("other")  # connected, and with a session: the next request is sent
             for place in range(SUSPENSIONS_MAX):
                 task = asyncio.ensure_future(started(cancelled_at(place, hold(client))))
@@ -170,7 +170,7 @@ def test_a_value_is_not_lost_with_the_task_that_would_have_got_it(
     node: LocalCluster, kind: str
 ) -> None:
     async def test() -> None:
-        async with aio.Client(node.endpoints, timeout=HANG_SECONDS) as client:
+        async with aio.Client(node.endpoints, **PATIENT) as client:
             queue = getattr(client, kind)("line")
             await queue.put("v")
             for place in range(SUSPENSIONS_MAX):
@@ -205,7 +205,7 @@ def test_a_cancelled_read_is_forgotten_and_a_cancelled_write_may_be_applied() ->
 
 def test_a_client_has_no_thread(node: LocalCluster) -> None:
     async def test() -> None:
-        async with aio.Client(node.endpoints, timeout=HANG_SECONDS) as client:
+        async with aio.Client(node.endpoints, **PATIENT) as client:
             await client.put("a")
             async with client.watch("a"), client.lock("b"):
                 assert not [one for one in threading.enumerate() if "leasehold" in one.name]
@@ -215,7 +215,7 @@ def test_a_client_has_no_thread(node: LocalCluster) -> None:
 
 def test_thousands_of_calls_go_over_one_socket(node: LocalCluster) -> None:
     async def test() -> None:
-        async with aio.Client(node.endpoints, timeout=HANG_SECONDS) as client:
+        async with aio.Client(node.endpoints, **PATIENT) as client:
             await asyncio.gather(*[client.increment("n") for _ in range(3_000)])
             assert await client.increment("n", 0) == 3_000
 

@@ -17,7 +17,7 @@ import pytest
 from cluster import Client, aio, ops
 from cluster.client.threads import objects, recipes
 from cluster.launcher.local import LocalCluster
-from tests.limits import HANG_SECONDS
+from tests.limits import PATIENT
 
 pytestmark = pytest.mark.process
 
@@ -59,7 +59,7 @@ def test_the_examples_of_the_threaded_client(client: Client, name: str) -> None:
 @pytest.mark.parametrize("name", LOOPED)
 def test_the_examples_of_the_asyncio_client(node: LocalCluster, client: Client, name: str) -> None:
     async def test() -> None:
-        async with aio.Client(node.endpoints, timeout=HANG_SECONDS) as looped:
+        async with aio.Client(node.endpoints, **PATIENT) as looped:
             names: dict[str, Any] = {"client": looped, "ops": ops}
             for example in DocTestParser().get_examples(LOOPED[name]):
                 said = await printed_by(example, names)

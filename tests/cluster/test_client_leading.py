@@ -19,7 +19,7 @@ from cluster.client.engine.leading import (
 from cluster.launcher.local import LocalCluster
 from tests.cluster.inner import connection_of
 from tests.cluster.rig import HEADER, Rig
-from tests.limits import HANG_SECONDS
+from tests.limits import HANG_SECONDS, PATIENT
 
 NAMES = ("a", "b", "c")
 STATUS = {
@@ -241,7 +241,7 @@ def test_a_client_goes_on_with_the_cluster_that_its_members_are_restored_as() ->
 def test_a_client_follows_the_leader_of_a_real_cluster(tmp_path: Any) -> None:
     with (
         LocalCluster(size=3, data_dir=tmp_path / "nodes") as cluster,
-        Client(cluster.endpoints, timeout=HANG_SECONDS) as client,
+        Client(cluster.endpoints, **PATIENT) as client,
     ):
         endpoints = connection_of(client)._core.endpoints
 

@@ -16,7 +16,7 @@ from cluster.launcher.local import LocalCluster
 from tests.chaos.leak_counts import OF_NODES, Observer
 from tests.chaos.lives import LIVES, Shell, full_pool
 from tests.cluster.shells import SHELLS
-from tests.limits import HANG_SECONDS
+from tests.limits import HANG_SECONDS, PATIENT
 
 pytestmark = pytest.mark.process
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.process
 @contextmanager
 def observed(node: LocalCluster, name: str) -> Iterator[tuple[Observer, Shell]]:
     """Counts, and a shell whose leases would outlast the test."""
-    with full_pool() as pool, Client(node.endpoints, timeout=HANG_SECONDS) as client:
+    with full_pool() as pool, Client(node.endpoints, **PATIENT) as client:
         observer = Observer(client, lambda: [each.pid for each in node.running])
         yield observer, Shell(name, node.endpoints, {}, pool, 2 * HANG_SECONDS)
 

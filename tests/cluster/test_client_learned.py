@@ -15,7 +15,7 @@ from cluster.launcher.local import LocalCluster
 from tests.cluster.inner import connection_of
 from tests.cluster.probe import until
 from tests.cluster.rig import Rig
-from tests.limits import HANG_SECONDS
+from tests.limits import PATIENT
 
 
 class Learner(Rig):
@@ -104,7 +104,7 @@ def test_foreign_answers_and_urls_are_ignored() -> None:
 def test_a_client_of_one_endpoint_survives_its_death(tmp_path: Any) -> None:
     with LocalCluster(size=3, data_dir=tmp_path / "nodes") as cluster:
         first, *_ = cluster.endpoints
-        with Client(first, timeout=HANG_SECONDS) as client:
+        with Client(first, **PATIENT) as client:
             client.put("k", "before")
             learned = connection_of(client)._core._learned
             until(lambda: len(learned._waiting) == 2)

@@ -18,7 +18,7 @@ from cluster import (
     UnavailableError,
 )
 from tests.cluster.probe import LOST_AFTER_WORK, STATUS, ProbeCluster, Script, error
-from tests.limits import HANG_SECONDS
+from tests.limits import PATIENT
 
 pytestmark = pytest.mark.process
 
@@ -33,7 +33,7 @@ def probes() -> Iterator[ProbeCluster]:
 
 @pytest.fixture
 def client(probes: ProbeCluster) -> Iterator[Client]:
-    with Client(probes.endpoints, timeout=HANG_SECONDS) as connected:
+    with Client(probes.endpoints, **PATIENT) as connected:
         yield connected
 
 
@@ -148,7 +148,7 @@ def test_the_leader_is_found_among_the_endpoints(client: Client, probes: ProbeCl
 
 def test_the_leader_is_found_though_another_endpoint_is_dead(probes: ProbeCluster) -> None:
     probes.kill(probes.nodes[1])
-    with Client(probes.endpoints, timeout=HANG_SECONDS) as client:
+    with Client(probes.endpoints, **PATIENT) as client:
         assert client.move_leader(3).source == 1
 
 

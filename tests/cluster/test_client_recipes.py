@@ -24,7 +24,7 @@ from cluster import (
 )
 from cluster.launcher.local import LocalCluster
 from tests.cluster.probe import ProbeCluster
-from tests.limits import HANG_SECONDS
+from tests.limits import HANG_SECONDS, PATIENT
 
 pytestmark = pytest.mark.process
 
@@ -39,7 +39,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
 @pytest.fixture
 def client(nodes: LocalCluster) -> Iterator[Client]:
     """A client of a cluster that holds no key."""
-    with Client(nodes.endpoints, timeout=HANG_SECONDS) as connected:
+    with Client(nodes.endpoints, **PATIENT) as connected:
         connected.delete(b"\0", from_key=True)
         yield connected
 
@@ -240,7 +240,7 @@ def test_a_lease_that_holds_a_lock_holds_it_again_in_the_next_life(nodes: LocalC
         lock = former.lock("job", lease=lease)
         lock.acquire()
         token = lock.revision
-    with Client(nodes.endpoints, timeout=HANG_SECONDS) as present:
+    with Client(nodes.endpoints, **PATIENT) as present:
         again = present.lock("job", lease=present.lease.adopt(lease.id))
         again.acquire(0)
         assert again.revision == token

@@ -31,7 +31,7 @@ from cluster.tls.files import ARGUMENTS, ClientFiles
 from cluster.tls.loading import TlsError
 from tests.certificates import Authority, Pair
 from tests.cluster.probe import until
-from tests.limits import HANG_SECONDS
+from tests.limits import HANG_SECONDS, PATIENT
 
 Talk = Callable[[socket.socket], None]
 
@@ -114,7 +114,7 @@ def plainly(answer: bytes) -> Talk:
 def reason_of(caplog: pytest.LogCaptureFixture, endpoint: str, **options: Any) -> str:
     """Why a client cannot use an endpoint, as it logs it."""
     caplog.clear()
-    with Client(endpoint, dial_timeout=HANG_SECONDS, timeout=HANG_SECONDS, **options) as client:
+    with Client(endpoint, **PATIENT, **options) as client:
         client.get_async(b"k")
         until(lambda: caplog.records)
     return caplog.records[0].getMessage().partition(f"endpoint {endpoint} is set aside: ")[2]

@@ -25,7 +25,7 @@ from cluster.client.auth_results import Permission, RoleLimits
 from cluster.launcher.local import LocalCluster
 from tests.cluster.probe import until
 from tests.cluster.shells import SHELLS, run
-from tests.limits import HANG_SECONDS
+from tests.limits import HANG_SECONDS, PATIENT
 
 pytestmark = pytest.mark.process
 
@@ -57,14 +57,14 @@ def root(node: LocalCluster) -> Iterator[Client]:
         open_client.user_add("alice", ALICE["password"])
         open_client.user_grant_role("alice", "her own")
         open_client.auth_enable()
-    with Client(node.endpoints, **ROOT, timeout=HANG_SECONDS) as client:
+    with Client(node.endpoints, **ROOT, **PATIENT) as client:
         yield client
         client.auth_disable()
 
 
 @pytest.fixture
 def alice(node: LocalCluster, root: Client) -> Iterator[Client]:
-    with Client(node.endpoints, **ALICE, timeout=HANG_SECONDS) as client:
+    with Client(node.endpoints, **ALICE, **PATIENT) as client:
         yield client
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from cluster import Client
 from cluster.launcher.local import LocalCluster
-from tests.limits import HANG_SECONDS
+from tests.limits import HANG_SECONDS, PATIENT
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
@@ -122,7 +122,7 @@ def test_the_tutorials_program_counts_on_when_the_leader_is_killed(
         assert counting.stdout is not None
         numbers = [int(next(counting.stdout)) for _ in range(100)]
         killed = cluster.kill("leader")
-        with Client(cluster.endpoints, timeout=HANG_SECONDS) as client:
+        with Client(cluster.endpoints, **PATIENT) as client:
             counted = client.get("tutorial/count")
         assert counted is not None
         # What is printed until here may have been counted by the old leader, but not 100 more.

@@ -9,7 +9,7 @@ import pytest
 from cluster import Client, LauncherError, LocalCluster
 from cluster.launcher.errands import scaling
 from cluster.launcher.errands.errand import Ask
-from tests.limits import HANG_SECONDS
+from tests.limits import PATIENT
 
 pytestmark = pytest.mark.process
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.process
 def cluster() -> Iterator[LocalCluster]:
     """Three nodes with a key."""
     with LocalCluster(3) as made:
-        with Client(made.endpoints, timeout=HANG_SECONDS) as client:
+        with Client(made.endpoints, **PATIENT) as client:
             client.put("greeting", "hello")
         yield made
 
@@ -29,7 +29,7 @@ def told(cluster: LocalCluster, kind: str, since: int) -> list[str]:
 
 def greeting_of(cluster: LocalCluster, name: str) -> bytes:
     """What a node itself has, whatever the others say."""
-    with Client(cluster.node(name).endpoint, timeout=HANG_SECONDS) as client:
+    with Client(cluster.node(name).endpoint, **PATIENT) as client:
         found = client.get("greeting", serializable=True)
     assert found is not None
     return found.value

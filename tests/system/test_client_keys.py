@@ -19,7 +19,7 @@ from cluster.curve import HeldKeys, KeyPair, new_pair, z85
 from cluster.errors import LeaseholdError
 from cluster.key_files import CLIENT, MEMBER, MEMBER_FILE, read, write
 from tests.bench.keys import Side, running
-from tests.limits import HANG_MS, HANG_SECONDS
+from tests.limits import HANG_MS, HANG_SECONDS, PATIENT
 from tests.ports import free_ports
 
 WRONG_SECONDS = 0.5
@@ -67,7 +67,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 
 
 def client_of(endpoint: str, key: str, **more: Any) -> Client:
-    return Client(f"{endpoint}#{key}", timeout=HANG_SECONDS, dial_timeout=HANG_SECONDS, **more)
+    return Client(f"{endpoint}#{key}", **PATIENT, **more)
 
 
 def own_key(directory: Path) -> Path:
@@ -163,7 +163,7 @@ def test_a_key_stands_for_a_user_and_is_checked_with_each_request(
 def test_a_client_goes_on_while_all_nodes_change_their_keys() -> None:
     with (
         running(Side("keys", has_keys=True)) as cluster,
-        Client(cluster.addresses, timeout=HANG_SECONDS, dial_timeout=HANG_SECONDS) as client,
+        Client(cluster.addresses, **PATIENT) as client,
     ):
         before = {member.id: member.keys for member in client.member_list().members}
         # Each endpoint has been met before the first key changes.

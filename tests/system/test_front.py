@@ -24,7 +24,7 @@ from cluster.launcher.local import IMPORT_ROOT, LocalCluster
 from tests.cluster.inner import connection_of
 from tests.cluster.probe import until
 from tests.etcd.sides import halves_of
-from tests.limits import HANG_MS, HANG_SECONDS
+from tests.limits import HANG_MS, HANG_SECONDS, PATIENT
 from tests.ports import free_ports
 
 WRITERS = 3
@@ -105,7 +105,7 @@ def test_no_write_is_lost_or_done_twice_while_halves_of_the_front_end(
     enough = threading.Condition()
 
     def write(number: int) -> None:
-        with Client([endpoint], timeout=HANG_SECONDS, direct=False) as client:
+        with Client([endpoint], **PATIENT, direct=False) as client:
             for count in range(1_000_000):
                 if stopping.is_set():
                     return
@@ -174,8 +174,8 @@ def test_our_client_leaves_the_front_and_needs_it_no_more(served: LocalCluster) 
     node = served.node("n1")
     url = f"tcp://127.0.0.1:{node.direct_port}"
     (endpoint,) = served.endpoints
-    kept = Client([endpoint], dial_timeout=HANG_SECONDS, timeout=HANG_SECONDS, direct=False)
-    with Client([endpoint], dial_timeout=HANG_SECONDS, timeout=HANG_SECONDS) as client, kept:
+    kept = Client([endpoint], **PATIENT, direct=False)
+    with Client([endpoint], **PATIENT) as client, kept:
         kept.put(b"k", b"by the front")
         watch = client.watch(b"k", start_revision=1)
         assert next(watch).kv.value == b"by the front"
@@ -214,7 +214,7 @@ def test_both_kinds_of_urls_may_be_given_together(tmp_path: Path, served: LocalC
         env={**os.environ, "PYTHONPATH": str(IMPORT_ROOT)},
     ) as node:
         for url in (first, second):
-            with Client([url], dial_timeout=HANG_SECONDS, timeout=HANG_SECONDS) as client:
+            with Client([url], **PATIENT) as client:
                 client.put(b"by", url.encode())
                 (member,) = client.member_list().members
                 assert set(member.client_urls) == set(shown)

@@ -14,7 +14,7 @@ from cluster import Client, InvalidArgumentError
 from cluster.aio import Client as AsyncClient
 from cluster.client import ops
 from cluster.launcher.local import LocalCluster
-from tests.limits import HANG_SECONDS
+from tests.limits import HANG_SECONDS, PATIENT
 from tests.system.conditions import client_of
 
 REFUSAL = "etcdserver: request is too large"
@@ -43,7 +43,7 @@ def test_what_is_too_large_is_refused_with_its_reason(usual: LocalCluster, size:
 
 def test_in_asyncio_it_is_refused_alike(usual: LocalCluster) -> None:
     async def refused() -> None:
-        async with AsyncClient(usual.endpoints, timeout=HANG_SECONDS) as client:
+        async with AsyncClient(usual.endpoints, **PATIENT) as client:
             with pytest.raises(InvalidArgumentError, match=REFUSAL):
                 await client.put("a", bytes(4 * MIB))
 
@@ -74,7 +74,7 @@ def test_a_raised_limit_holds_over_kills_of_the_leader() -> None:
     value = bytes(5 * MIB)
     with (
         LocalCluster(3, node_flags=[f"--max-request-bytes={8 * MIB}"]) as cluster,
-        Client(cluster.endpoints, timeout=HANG_SECONDS) as client,
+        Client(cluster.endpoints, **PATIENT) as client,
     ):
         for round_number in range(2):
             futures = [client.put_async(f"{round_number}/{n}", value) for n in range(4)]

@@ -20,7 +20,7 @@ from cluster.launcher.nodes.files import LauncherError
 from cluster.launcher.nodes.node import EXIT_REMOVED
 from tests.chaos.control import FaultServer, Layer
 from tests.chaos.plans import DiskFault
-from tests.limits import HANG_SECONDS
+from tests.limits import HANG_SECONDS, PATIENT
 from tests.system.conditions import client_of, followers, wait_for_revision, wait_until
 
 KEYS = 100
@@ -39,7 +39,7 @@ def wait_until_named(cluster: LocalCluster, count: int) -> None:
 
     def named() -> bool:
         for node in cluster.running:
-            with Client(node.endpoint, timeout=HANG_SECONDS) as client:
+            with Client(node.endpoint, **PATIENT) as client:
                 names = [member.name for member in client.member_list().members if member.name]
             if len(names) < count:
                 return False
@@ -70,7 +70,7 @@ def refused(cluster: LocalCluster, name: str) -> str:
 
 def put_keys(*endpoints: str) -> int:
     """Acknowledged puts; the revision of the last."""
-    with Client(list(endpoints), timeout=HANG_SECONDS) as client:
+    with Client(list(endpoints), **PATIENT) as client:
         return [client.put(f"k{n}", "acknowledged").header.revision for n in range(KEYS)][-1]
 
 

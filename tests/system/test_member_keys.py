@@ -22,7 +22,7 @@ from cluster.launcher.local import LocalCluster
 from cluster.launcher.nodes.node import EXIT_REMOVED
 from tests.chaos.writers import ClientWriter
 from tests.forgery import forged
-from tests.limits import HANG_MS, HANG_SECONDS
+from tests.limits import HANG_MS, HANG_SECONDS, PATIENT
 from tests.ports import free_ports
 from tests.system.conditions import client_of, wait_for_other_leader, wait_until
 from tests.system.test_membership import assert_kept, remove, wait_until_removed
@@ -203,7 +203,7 @@ def test_a_member_joins_by_its_key_and_is_worth_nothing_when_it_is_removed(
     )
     try:
         endpoint = client_url.removeprefix("tcp://")
-        with Client([endpoint], timeout=HANG_SECONDS, dial_timeout=HANG_SECONDS) as there:
+        with Client([endpoint], **PATIENT) as there:
             there.put("joined", "n4")
         with client_of(cluster) as client:
             client.member_remove(added.member.id)

@@ -18,7 +18,7 @@ from cluster import Client, LeaseholdError, OutcomeUnknownError
 from cluster.launcher.local import LocalCluster
 from cluster.wire import pack, unpack
 from tests.cluster.inner import connection_of
-from tests.limits import HANG_MS, HANG_SECONDS
+from tests.limits import HANG_MS, HANG_SECONDS, PATIENT
 from tests.system.conditions import client_of, restore, wait_until
 from tests.system.short_sessions import TTL_MS
 
@@ -60,9 +60,7 @@ def writer(
     stack: ExitStack, cluster: LocalCluster, name: str, *others: str, times: int = 5
 ) -> Writer:
     """Somebody new, who has put a few keys."""
-    made = Writer(
-        stack.enter_context(Client([*cluster.endpoints, *others], timeout=HANG_SECONDS)), name
-    )
+    made = Writer(stack.enter_context(Client([*cluster.endpoints, *others], **PATIENT)), name)
     made.put(times)
     assert (len(made.kept), made.errors) == (times, [])
     return made

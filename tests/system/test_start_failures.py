@@ -20,7 +20,7 @@ from cluster import Client
 from cluster.launcher.local import IMPORT_ROOT, LocalCluster
 from cluster.launcher.nodes.files import LauncherError
 from cluster.private import RESERVED_DESCRIPTORS
-from tests.limits import HANG_SECONDS
+from tests.limits import HANG_SECONDS, PATIENT
 from tests.ports import free_ports
 from tests.system.conditions import client_of
 
@@ -241,7 +241,7 @@ class Running:
 
     def put(self) -> None:
         """It serves."""
-        with Client(self.endpoint, timeout=HANG_SECONDS) as client:
+        with Client(self.endpoint, **PATIENT) as client:
             client.put("it", "serves")
 
 

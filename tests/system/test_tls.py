@@ -25,7 +25,7 @@ from cluster.processes import import_environment
 from tests.certificates import Authority, Pair
 from tests.cluster.probe import until
 from tests.differential.secured import LEASEHOLD, Secured, TlsClient
-from tests.limits import HANG_SECONDS
+from tests.limits import HANG_SECONDS, PATIENT
 
 VALUES = 40
 VALUE_BYTES = 256 * 1024
@@ -181,7 +181,7 @@ def test_the_client_does_all_inside_tls_and_goes_on_when_the_front_is_killed(
     endpoint = f"https://localhost:{node.port}"
     files: dict[str, Any] = {"ca_cert": authority.cert, "cert": alice.cert, "key": alice.key}
     large = bytes(range(256)) * 4_000
-    with Client(endpoint, timeout=HANG_SECONDS, dial_timeout=HANG_SECONDS, **files) as client:
+    with Client(endpoint, **PATIENT, **files) as client:
         with client.watch(b"own/", prefix=True) as watch:
             client.put(b"own/large", large)
             for number in range(VALUES):

@@ -27,7 +27,7 @@ from tests.chaos.hostile.person import NOBODY, Person, Secrets
 from tests.chaos.hostile.zmtp import message
 from tests.chaos.users import DELETED, HONEST, STRANGER, Entry, Files, add_users
 from tests.forgery import forged
-from tests.limits import HANG_SECONDS
+from tests.limits import HANG_SECONDS, PATIENT
 from tests.linearizability import Operation, Outcome
 
 REMOVED: Final = "n9"
@@ -138,7 +138,7 @@ def recorded_member(cluster: LocalCluster, cluster_id: int) -> dict[str, list[by
 def root_client(cluster: LocalCluster) -> Client:
     """A client of the nodes themselves that may do everything: by the launcher's own key."""
     endpoints, key_file = cluster.direct_endpoints, cluster.own_key_file
-    return Client(endpoints, timeout=HANG_SECONDS, dial_timeout=HANG_SECONDS, key_file=key_file)
+    return Client(endpoints, **PATIENT, key_file=key_file)
 
 
 def member_pair(cluster: LocalCluster, name: str) -> KeyPair:
