@@ -23,3 +23,7 @@ class Patience(TypedDict):
 
 PATIENT: Final[Patience] = {"timeout": HANG_SECONDS, "dial_timeout": HANG_SECONDS}
 """For a client whose requests must succeed."""
+
+UNHURRIED: Final = ("--heartbeat-interval=100", "--election-timeout=3000")
+"""For nodes that share their processors with much else: no leader must be taken for dead while it
+waits for one."""

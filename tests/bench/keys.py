@@ -32,7 +32,7 @@ from cluster.schemes import HTTP, HTTPS, TCP
 from tests.bench.generator import Part, measured
 from tests.bench.measure import Measurement, median_of, shown
 from tests.certificates import Authority
-from tests.limits import HANG_SECONDS, PATIENT
+from tests.limits import HANG_SECONDS, PATIENT, UNHURRIED
 from tests.ports import free_ports
 
 ROUNDS: Final = 4
@@ -42,9 +42,6 @@ POLL_SECONDS: Final = 0.1
 
 SIZES: Final = ((1, 1, 1_000), (64, 8, 20_000), (1_000, 8, 40_000))
 """Requests under way, connections, and requests of a round. One alone is the leader's."""
-
-UNHURRIED: Final = ("--heartbeat-interval=100", "--election-timeout=3000")
-"""Many nodes share the processors: no leader must be taken for dead while it waits for one."""
 
 KINDS: Final = ("put", "get")
 

@@ -18,6 +18,7 @@ from tests.bench.comparison import KEYS, plan
 from tests.bench.generator import Part, Report, merged, split
 from tests.bench.measure import NOT_MEASURED, Measurement, cpu_seconds, median_of, table
 from tests.bench.rows import ROWS, Row, chosen, measure_own
+from tests.limits import UNHURRIED
 
 quick = pytest.mark.quick
 DIRECTORY = Path("binaries")
@@ -178,7 +179,7 @@ def test_plot_says_what_it_lacks() -> None:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    with LocalCluster() as three:
+    with LocalCluster(node_flags=UNHURRIED) as three:
         yield three
 
 

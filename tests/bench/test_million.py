@@ -6,12 +6,13 @@ import os
 
 from cluster.launcher.local import LocalCluster
 from tests.bench.million import Figures, measure_own, resident_mb, table
+from tests.limits import UNHURRIED
 
 KEYS = 10_000
 
 
 def test_all_keys_are_loaded_read_and_there_after_a_restart() -> None:
-    with LocalCluster() as cluster:
+    with LocalCluster(node_flags=UNHURRIED) as cluster:
         figures = measure_own(cluster, KEYS)
     assert all(figure > 0 for figure in figures)
     assert figures.get_p50_ms <= figures.get_p99_ms <= figures.get_max_ms
