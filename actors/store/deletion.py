@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Final, overload
+from typing import Final, NamedTuple, overload
 
 from actors.language.commands import Change, Event, KeyValue
 
@@ -94,6 +94,24 @@ class Joined(Sequence[Event]):
                 return part[at]
             at -= len(part)
         raise IndexError("there are not as many events")
+
+
+Told = tuple[Event, ...] | Joined
+"""What watchers are told at once, in order."""
+
+
+class EventsAside(NamedTuple):
+    """What watchers were not told of yet: all up to the last deletion of very many keys in
+    `before`, and `events` after that.
+    """
+
+    before: list[Sequence[Event]]
+    events: list[Event]
+
+    @property
+    def told(self) -> Told:
+        """All of it, in order."""
+        return Joined([*self.before, tuple(self.events)]) if self.before else tuple(self.events)
 
 
 class LargeChanges(Mapping[int, Event]):

@@ -120,13 +120,13 @@ class KeyIndex:
                 past[key] = [before, mark]
             mark += 2
 
-    def remove_late(self, key: bytes, range_end: bytes, revision: int, leave: Leave) -> Deletion:
-        """All keys of an interval, which has some, were deleted by this revision; `leave` is told
-        later of those that were on a lease.
+    def remove_late(self, key: bytes, range_end: bytes, position: int, leave: Leave) -> Deletion:
+        """All keys of an interval, which has some, were deleted, by tombstones at this position and
+        those that follow it; `leave` is told later of those that were on a lease.
         """
         start = self._order.bisect_left(key)
         keys = self._order.cut(start, start + self.count(key, range_end))
-        deletion = Deletion(revision, revision << SUB_BITS, keys)
+        deletion = Deletion(position >> SUB_BITS, position, keys)
         if self.late is None:
             self.live = self.late = LateKeys(self._live, self._past, self._order, self._gone)
             self.is_late = True

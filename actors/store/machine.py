@@ -18,7 +18,6 @@ from actors.language.commands import (
     Command,
     Compact,
     DeleteRange,
-    Event,
     Increment,
     IntegrityCheck,
     IntegrityReport,
@@ -48,10 +47,11 @@ from actors.store.alarms import AlarmTable
 from actors.store.auth.check import fault_of, may_at_once
 from actors.store.auth.needs import Asked
 from actors.store.auth.table import AuthTable
+from actors.store.deletion import EventsAside, Told
 from actors.store.integrity import Check, hash_state
 from actors.store.leases import LEASES_MAX
 from actors.store.loading import Found, read_all
-from actors.store.mvcc import RevisionStore, Told
+from actors.store.mvcc import RevisionStore
 from actors.store.naming import by_id, named
 from actors.store.sessions import SESSION_LIMITS, SessionLimits, SessionTable
 from actors.store.steps import Steps, finish, step, take_apart
@@ -111,7 +111,7 @@ class Machine:
         self._long_steps: Steps[Result] | None = None
         self._long_sequence: Sequence | None = None
         self._revision_before = 0
-        self._events_before: list[Event] = []
+        self._events_aside = EventsAside([], [])
         self._members_changed = not stored_members
         self.backend = backend
 
@@ -186,7 +186,7 @@ class Machine:
             return None
         sequence, self._long_steps, self._long_sequence = self._long_sequence, None, None
         self.is_busy = False
-        self.store.events = self._events_before + self.store.events
+        self.store.put_events_back(self._events_aside)
         self.applied_index += 1
         if sequence is not None:
             self.sessions.keep(sequence, result)
@@ -195,14 +195,13 @@ class Machine:
     def _begin(self, steps: Steps[Result]) -> Result | None:
         """Do the first step of a command; most have no other."""
         store = self.store
-        revision, earlier, store.events = store.revision, store.events, []
+        revision, earlier = store.revision, store.put_events_aside()
         result = step(steps)
         if result is not None:
-            earlier += store.events
-            store.events = earlier
+            store.put_events_back(earlier)
             return result
         # Until the end everybody sees what was before.
-        self.is_busy, self._revision_before, self._events_before = True, revision, earlier
+        self.is_busy, self._revision_before, self._events_aside = True, revision, earlier
         self._long_steps = steps
         self.applied_index -= 1
         return None
@@ -353,11 +352,10 @@ class Machine:
 
     def take_events(self) -> Told:
         """The events since the last call, in order; revisions are whole, and entries, too."""
-        if self.is_busy:
-            events, self._events_before = tuple(self._events_before), []
-        else:
-            events, self.store.events = tuple(self.store.events), []
-        return self.store.take_events_before(events) if self.store.events_before else events
+        if not self.is_busy:
+            return self.store.take_events()
+        aside, self._events_aside = self._events_aside, EventsAside([], [])
+        return aside.told
 
     def take_checks(self) -> list[Check | IntegrityReport]:
         """The integrity checks and reports since the last call, in order."""

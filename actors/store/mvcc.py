@@ -14,7 +14,7 @@ from typing import Final
 
 from actors.language.commands import Change, Event, KeyValue
 from actors.language.results import Failure
-from actors.store.deletion import Changes, Joined, LargeChanges, since
+from actors.store.deletion import Changes, EventsAside, LargeChanges, Told, since
 from actors.store.index import KeyIndex
 from actors.store.storage import SUB_BITS, Backend
 from actors.store.sweeper import Sweeper
@@ -25,9 +25,6 @@ COMPACTED: Final = Failure("Compacted")
 
 _FEW: Final = 2
 """Up to 2 values are read one by one: a read of many at once costs more to begin."""
-
-Told = tuple[Event, ...] | Joined
-"""What watchers are told at once, in order."""
 
 _PUT: Final = Change.PUT
 _new: Final = tuple.__new__
@@ -142,24 +139,48 @@ class RevisionStore:
         position = self.index.position_at(key, self.revision - 1)
         return None if position is None else self.read(position).kv
 
-    def delete_late(self, key: bytes, range_end: bytes, leave: Leave) -> int:
-        """Delete all keys of an interval, at least one, in a revision of its own; returns how many.
+    def delete_late(self, key: bytes, range_end: bytes, leave: Leave, sub: int) -> int:
+        """Delete all keys of an interval, at least one; `sub` as for `put`. Returns how many.
 
         It counts at once, whatever their number. Their records are made when somebody needs them,
         and the index is settled later; `leave` is told then of keys that were on a lease.
         """
-        self.revision += 1
-        deletion = self.index.remove_late(key, range_end, self.revision, leave)
+        if not sub:
+            self.revision += 1
+        first = self.revision << SUB_BITS | sub
+        deletion = self.index.remove_late(key, range_end, first, leave)
         self.deletes += len(deletion)
         self.fresh = LargeChanges(self.fresh, deletion)
         self.events_before += [self.events, deletion]
         self.events = []
         return len(deletion)
 
-    def take_events_before(self, events: tuple[Event, ...]) -> Joined:
-        """These events, and before them those up to the last deletion of very many keys."""
-        before, self.events_before = self.events_before, []
-        return Joined([*before, events])
+    def take_events(self) -> Told:
+        """What watchers were not told of yet; now they will be."""
+        if self.events_before:
+            return self.put_events_aside().told
+        events, self.events = tuple(self.events), []
+        return events
+
+    def put_events_aside(self) -> EventsAside:
+        """Give away what watchers were not told of yet."""
+        aside = EventsAside(self.events_before, self.events)
+        self.events_before, self.events = [], []
+        return aside
+
+    def put_events_back(self, earlier: EventsAside) -> None:
+        """What was given away comes before what has been done since."""
+        before, events = earlier
+        if before or self.events_before:
+            self.events_before = [*before, events, *self.events_before]
+        else:
+            events += self.events
+            self.events = events
+
+    @property
+    def untold(self) -> int:
+        """How many changes watchers were not told of yet, but for those put aside."""
+        return len(self.events) + sum(map(len, self.events_before))
 
     def take_fresh(self) -> Changes:
         """The changes since the last call, by position, for a commit; `committed` tells its end."""

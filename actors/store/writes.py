@@ -101,7 +101,7 @@ class Writes:
         # The hot path: tuple.__new__ spares what a NamedTuple's own constructor costs.
         return _new(PutDone, (revision, previous if prev_kv else None, 0, 0))
 
-    def delete_late(self, command: DeleteRange) -> DeleteDone | None:
+    def delete_late(self, command: DeleteRange, sub: int = 0) -> DeleteDone | None:
         """Delete very many keys of an interval at once, and leave the work to later; None if they
         are fewer, or if somebody wants their values.
         """
@@ -111,7 +111,7 @@ class Writes:
             return None
         if store.index.count(key, range_end) < LATE_KEYS_MIN:
             return None
-        count = store.delete_late(key, range_end, self._leases.drop)
+        count = store.delete_late(key, range_end, self._leases.drop, sub)
         return DeleteDone(store.revision, count, ())
 
     def delete_range(self, command: DeleteRange, sub: int = 0) -> Steps[DeleteDone]:
@@ -219,14 +219,15 @@ class Writes:
             if responses and not len(responses) % ITEMS_PER_STEP:
                 yield
             # What was changed before in this transaction; the first change begins the revision.
-            sub = len(store.events)
+            sub = store.untold
             match each:
                 case Put():
                     responses.append(self.put(each, now_ms, sub))
                 case Range():
                     responses.append((yield from read_interval(store, each, store.revision)))
                 case DeleteRange():
-                    responses.append((yield from self.delete_range(each, sub)))
+                    at_once = self.delete_late(each, sub)
+                    responses.append(at_once or (yield from self.delete_range(each, sub)))
                 case Increment():
                     responses.append(self.increment(each, sub))
                 case Branch(succeeded):

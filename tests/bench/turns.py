@@ -54,6 +54,7 @@ THINGS: Final = (
     "watch",
     "past",
     "delete",
+    "txn",
     "compact",
     "revoke",
     "expiry",
@@ -61,8 +62,8 @@ THINGS: Final = (
 )
 """A transaction of 128 ranges of everything; the same with a put, which is refused; one with a put
 that reads 320,000 keys; a large answer; a deletion of everything that is watched, one that a watch
-reads from history later, and one that is not watched; a compaction; the end of a lease that holds
-everything, for a client and in its time; a node that gets the whole store."""
+reads from history later, one that is not watched, and one in a transaction; a compaction; the end
+of a lease that holds everything, for a client and in its time; a node that gets the whole store."""
 
 
 class Row(NamedTuple):
@@ -134,6 +135,7 @@ class _Bench:
             self._watch,
             self._read_past,
             self._delete,
+            self._delete_in_txn,
             self._compact,
             self._revoke,
             self._expire,
@@ -147,6 +149,12 @@ class _Bench:
         assert found["deleted"] == self._keys, found
         self._is_filled = -1
         self._deleted_at = found["header"]["revision"]
+
+    def _delete_in_txn(self) -> None:
+        deletion = {"request_delete_range": {"key": PREFIX, "range_end": PREFIX_END}}
+        found = self._ask(op="txn", success=[_put(), deletion])
+        assert found["responses"][1]["response_delete_range"]["deleted"] == self._keys, found
+        self._is_filled = -1
 
     def _watch(self) -> None:
         """Delete everything before the eyes of a watcher, and wait until it has seen that."""

@@ -33,9 +33,17 @@ from actors.language.commands import (
     SortTarget,
     Txn,
 )
-from actors.language.messages import Apply, ConfirmedRead, Events, Question, ReadHistory, Replies
+from actors.language.messages import (
+    Apply,
+    ConfirmedRead,
+    Events,
+    LocalRead,
+    Question,
+    ReadHistory,
+    Replies,
+)
 from actors.language.queries import HashKV, History, LeaseTimeToLive, WholeHash
-from actors.language.results import DeleteDone, LeaseLife, RangeDone
+from actors.language.results import DeleteDone, LeaseLife, RangeDone, TxnDone
 from actors.store import long_entry, writes
 from actors.store.machine import Machine
 from tests.store.driver import FOUNDERS, Driver, everything
@@ -77,14 +85,17 @@ _compares = st.builds(
     _ends,
     st.integers(0, 3),
 )
-_branches = st.lists(_puts | _deletes | _ranges, max_size=3).map(tuple)
+_changes = _puts | _deletes | st.just(DeleteRange(*ALL)) | _ranges
+_branches = st.lists(_changes, max_size=3).map(tuple)
+_compared = st.lists(_compares, max_size=1).map(tuple)
+_inner = st.builds(Txn, _compared, _branches, _branches)
+_outer_branches = st.lists(_changes | _inner, max_size=4).map(tuple)
 _commands = st.one_of(
-    _puts,
-    _puts,
+    *[_puts] * 6,
     _deletes,
     st.just(DeleteRange(*ALL)),
     st.builds(Increment, _keys, st.just(1)),
-    st.builds(Txn, st.lists(_compares, max_size=1).map(tuple), _branches, _branches),
+    st.builds(Txn, _compared, _outer_branches, _branches),
     st.builds(Compact, st.integers(2, 30)),
     st.builds(LeaseGrant, st.sampled_from(LEASES), st.just(500)),
     st.builds(LeaseRevoke, st.sampled_from(LEASES)),
@@ -100,7 +111,7 @@ _queries = st.one_of(
 _chores = st.sampled_from(
     ["settle 1", "settle 2", "commit", "sweep 2", "restart", "past", "history", "prev"]
 )
-_programs = st.lists(_commands | _queries | _chores, max_size=60)
+_programs = st.lists(_commands | _commands | _queries | _chores, min_size=10, max_size=60)
 
 
 @contextmanager
@@ -188,7 +199,7 @@ class Pair:
         assert everything(self.late.machine) == expected
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(_programs)
 def test_nobody_sees_how_far_a_deletion_is_worked_off(program: list[Any]) -> None:
     pair = Pair()
@@ -203,16 +214,23 @@ def test_nobody_sees_how_far_a_deletion_is_worked_off(program: list[Any]) -> Non
 @given(
     st.lists(_leases, min_size=5, max_size=5),
     st.sampled_from([ALL, (b"a", b"c"), (b"b", b"e"), (b"c", b"\0")]),
+    st.none() | st.tuples(_branches, _outer_branches),
     st.lists(_puts | st.sampled_from(["settle 1", "past"]), max_size=3),
     _programs,
 )
 def test_after_many_were_deleted_nobody_sees_how_far_that_is(
-    leases: list[int], interval: tuple[bytes, bytes], first: list[Any], program: list[Any]
+    leases: list[int],
+    interval: tuple[bytes, bytes],
+    around: tuple[tuple[Any, ...], tuple[Any, ...]] | None,
+    first: list[Any],
+    program: list[Any],
 ) -> None:
     pair = Pair()
     puts = [Put(b"%c" % key, b"0", lease) for key, lease in zip(b"abcde", leases, strict=True)]
     granted = [LeaseGrant(lease, 500) for lease in LEASES]
-    for step in [*granted, *puts, DeleteRange(*interval), *first, "past", *program]:
+    plain = DeleteRange(*interval)
+    deletion = plain if around is None else Txn((), (*around[0], plain, *around[1]), ())
+    for step in [*granted, *puts, deletion, *first, "past", *program]:
         pair.do(step)
     pair.compare()
 
@@ -292,6 +310,35 @@ def test_a_commit_need_not_wait_for_the_work_and_holds_all_of_it() -> None:
     node.actor.commit_now()
     assert node.machine.store.index.is_late
     assert everything(Machine(node.backend, FOUNDERS)) == expected
+
+
+@small_steps()
+def test_nobody_sees_a_part_of_a_transaction_that_deletes_very_many() -> None:
+    node = filled()
+    changes = Put(b"a", b"1"), DeleteRange(*ALL), Put(b"k03", b"w"), Range(*ALL, keys_only=True)
+    with patch.object(writes, "ITEMS_PER_STEP", 1):
+        told = node.hear(
+            Apply((node.entry(Put(b"b", b"1")), node.entry(Txn((), changes, ()), HERE, 7)))
+        )
+        seen = []
+        while node.machine.is_busy:
+            (read,) = node.hear(LocalRead((Question(9, Range(*ALL, keys_only=True)),)))
+            seen.append((node.machine.store.index.is_late, len(replies([read])[9].kvs)))
+            node.now_ms += 1
+            told += node.tick()
+    assert set(seen) >= {(True, KEYS + 1)}
+    assert {count for _, count in seen} == {KEYS + 1}
+    done = replies(told)[7]
+    assert isinstance(done, TxnDone)
+    put, deletion, _, found = done.responses
+    assert (put.revision, deletion) == (KEYS + 3, DeleteDone(KEYS + 3, KEYS + 2, ()))
+    assert isinstance(found, RangeDone)
+    assert [(kv.key, kv.version) for kv in found.kvs] == [(b"k03", 1)]
+    first, whole = [message for _, message in told if isinstance(message, Events)]
+    assert (first.revision, len(first.events)) == (KEYS + 2, 1)
+    there = sorted([b"a", b"b", *(b"k%02d" % each for each in range(KEYS))])
+    assert [event.kv.key for event in whole.events] == [b"a", *there, b"k03"]
+    assert {event.kv.mod_revision for event in whole.events} == {KEYS + 3}
 
 
 @small_steps()

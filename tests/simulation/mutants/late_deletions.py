@@ -6,10 +6,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
-from actors.language.commands import Event
-from actors.store.deletion import Joined
+from actors.store.deletion import EventsAside, Joined
 from actors.store.leases import LeaseTable
-from actors.store.mvcc import RevisionStore
 from actors.store.unsettled import LateKeys, Live
 from tests.simulation.mutants.planting import mutant
 
@@ -36,8 +34,7 @@ def keys_that_are_worked_off_stay_on_their_lease() -> AbstractContextManager[Any
 def watchers_hear_of_a_late_deletion_last() -> AbstractContextManager[Any]:
     """What was applied together with it, and after it, is told before."""
 
-    def careless(store: RevisionStore, events: tuple[Event, ...]) -> Joined:
-        before, store.events_before = store.events_before, []
-        return Joined([events, *before])
+    def careless(aside: EventsAside) -> Joined:
+        return Joined([aside.events, *aside.before])
 
-    return patch.object(RevisionStore, "take_events_before", careless)
+    return patch.object(EventsAside, "told", property(careless))
