@@ -152,8 +152,8 @@ def _output_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is not None:
-            raise  # it is about a file
+        if isinstance(error, LeaseholdError) or error.filename is not None:
+            raise  # it is the cluster's, or about a file
         raise SystemExit(output_failed(error)) from None
 
 

@@ -59,14 +59,14 @@ def save(settings: CliSettings, words: tuple[str, ...]) -> None:
     except _InterruptedError as error:
         complain(f"{error}: nothing was saved, and {path}.part is removed")
         raise SystemExit(EXIT_OF_SIGNAL + error.number) from None
+    except LeaseholdError as error:  # one for its time limit is an OSError, too
+        raise CommandError(error.message, EXIT_INTERRUPTED) from None
     except OSError as error:
         part = f"{path}.part"
         reason = (error.strerror or str(error)).lower()
         raise CommandError(
             f"could not open {part} (open {part}: {reason})", EXIT_INTERRUPTED
         ) from None
-    except LeaseholdError as error:
-        raise CommandError(error.message, EXIT_INTERRUPTED) from None
     emit(f"Snapshot saved at {words[0]}".encode())
 
 

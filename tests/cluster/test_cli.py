@@ -480,6 +480,10 @@ def test_a_cluster_that_is_not_there_is_an_error_in_time(leasectl: Leasectl) -> 
     ended = leasectl("get", "k", "--endpoints=127.0.0.1:1", "--dial-timeout=50ms")
     reason = "no endpoint answered within 0.05 s (127.0.0.1:1)"
     assert ended == (b"", f"Error: context deadline exceeded: {reason}\n", 1)
+    # This one is a TimeoutError, too, and so an OSError, but none of the output.
+    ended = leasectl("get", "k", "--endpoints=127.0.0.1:1", "--command-timeout=50ms")
+    reason = "no endpoint answered (127.0.0.1:1)"
+    assert ended == (b"", f"Error: context deadline exceeded: {reason}\n", 1)
 
 
 def test_help_lists_the_commands(leasectl: Leasectl) -> None:
