@@ -186,7 +186,7 @@ class Machine:
             return None
         sequence, self._long_steps, self._long_sequence = self._long_sequence, None, None
         self.is_busy = False
-        self.store.put_events_back(self._events_aside)
+        self.store.put_events_back(self._take_aside())
         self.applied_index += 1
         if sequence is not None:
             self.sessions.keep(sequence, result)
@@ -352,10 +352,11 @@ class Machine:
 
     def take_events(self) -> Told:
         """The events since the last call, in order; revisions are whole, and entries, too."""
-        if not self.is_busy:
-            return self.store.take_events()
+        return self._take_aside().told if self.is_busy else self.store.take_events()
+
+    def _take_aside(self) -> EventsAside:
         aside, self._events_aside = self._events_aside, EventsAside([], [])
-        return aside.told
+        return aside
 
     def take_checks(self) -> list[Check | IntegrityReport]:
         """The integrity checks and reports since the last call, in order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -157,6 +158,15 @@ def test_watchers_hear_of_it_at_once_and_as_a_whole() -> None:
         (KEYS + 2, 1),
         (KEYS + 3, KEYS + 1),
     ]
+
+
+def test_what_watchers_were_told_of_it_is_kept_no_longer() -> None:
+    node = filled()
+    told = begin(node, LeaseRevoke(3)) + node.settle()
+    (events,) = [message.events for _, message in told if isinstance(message, Events)]
+    ended = events[0]
+    assert type(events) is tuple
+    assert not [each for each in gc.get_referrers(ended) if type(each) is list]
 
 
 def test_nobody_hears_of_a_lease_before_the_expiry_is_done() -> None:
