@@ -6,8 +6,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,12 +18,11 @@ from cluster import (
     NotFoundError,
     UnavailableError,
 )
-from cluster.launcher.errands.errand import OrderRefusedError
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.nodes.node import EXIT_REMOVED
 from cluster.launcher.story.happenings import Happening
 from tests.chaos.writers import Acknowledged, ClientWriter, RawWriter
-from tests.limits import HANG_SECONDS, PATIENT
+from tests.limits import HANG_SECONDS, PATIENT, UNHURRIED
 from tests.system.conditions import client_of, followers, wait_for_revision, wait_until
 
 HANDOVERS_MAX = 10
@@ -254,24 +251,25 @@ def test_who_belongs_to_it_survives_a_stop_of_all(tmp_path: Path) -> None:
 # --- who leads --------------------------------------------------------------------------------
 
 
-def leads(cluster: LocalCluster, name: str) -> bool:
-    """Whether it leads, after it was asked to; on a busy machine a transfer may be out of time."""
-    if cluster.leader() != name:
-        with suppress(OrderRefusedError):
-            cluster.transfer(name)
-    return cluster.leader() == name
+@pytest.fixture
+def unhurried() -> Iterator[LocalCluster]:
+    """Three nodes whose transfers have seconds, and of which no other is elected meanwhile."""
+    with LocalCluster(node_flags=UNHURRIED) as made:
+        yield made
 
 
-def test_leadership_goes_to_whoever_is_named_while_writes_go_on(cluster: LocalCluster) -> None:
-    with ClientWriter(cluster.endpoints, "w/") as writer:
+def test_leadership_goes_to_whoever_is_named_while_writes_go_on(unhurried: LocalCluster) -> None:
+    with ClientWriter(unhurried.endpoints, "w/") as writer:
         writer.wait_for_more(50, HANG_SECONDS)
         for _ in range(3):
             for name in ("n1", "n2", "n3"):
-                wait_until(cluster, f"{name} leads", partial(leads, cluster, name))
+                if unhurried.leader() != name:  # before the first transfer, any may lead
+                    unhurried.transfer(name)
+                assert unhurried.leader() == name
                 writer.wait_for_more(20, HANG_SECONDS)
         writes = writer.stop()
     assert writer.sent == len(writes)
-    assert_kept(cluster, "n1", writes)
+    assert_kept(unhurried, "n1", writes)
 
 
 def told_around_the_end(
