@@ -171,12 +171,12 @@ _ALARMS: Final = {FAULTS["NoSpace"].message, FAULTS["Corrupt"].message}
 _BEFORE_THE_LOG: Final = {FAULTS["LeaseTTLTooLarge"].message}
 
 
-def is_nearly_all(remaining: int, granted: int) -> bool:
+def is_nearly_all(remaining: int, granted: int, took_seconds: float = 0.0) -> bool:
     """Whether a TTL in seconds is as near to what was granted as the time between two calls.
 
-    On a busy machine a program takes many seconds; the TTLs that it asks for later are long.
+    `took_seconds`: how long the program has run, which on a busy machine is many seconds.
     """
-    return 0 <= granted - remaining <= max(_TTL_SLACK_SECONDS, granted // 2)
+    return 0 <= granted - remaining <= _TTL_SLACK_SECONDS + took_seconds
 
 
 def is_tolerated(etcd: Fields, own: Fields) -> bool:

@@ -8,6 +8,7 @@ of `watches`. Knows neither server.
 from __future__ import annotations
 
 import re
+import time
 from typing import Any, Final, NamedTuple, Self
 
 from tests.differential.deliberate import is_nearly_all, is_tolerated
@@ -53,14 +54,16 @@ class Difference(NamedTuple):
 
 
 class Server:
-    """One side, and the revision at which the program under way began there."""
+    """One side, and the revision and the time at which the program under way began there."""
 
     def __init__(self, side: Side) -> None:
         self.side = side
         self.base = 0
+        self._began = 0.0
 
     def empty(self) -> None:
         """Delete every key, end every lease, clear every alarm, and forget the history."""
+        self._began = time.monotonic()
         for alarm in self._call("alarm", action="GET").get("alarms", []):
             self._call("alarm", **{"memberID": 0, **alarm, "action": "DEACTIVATE"})
         for lease in self._call("lease_leases").get("leases", []):
@@ -105,21 +108,21 @@ class Server:
             elif name == "response_txn":
                 kept = {**value, "header": {}}.items()  # etcd's says nothing
             fields = {field: self._told(item, field) for field, item in kept}
-            return _without_time(fields) if "grantedTTL" in fields else fields
+            return self._without_time(fields) if "grantedTTL" in fields else fields
         if isinstance(value, list):
             told = [self._told(item, name) for item in value]
             return sorted(told, key=repr) if name in UNORDERED else told
         return value - self.base if name in REVISIONS and value else value
 
+    def _without_time(self, fields: Fields) -> Fields:
+        took_seconds = time.monotonic() - self._began
+        if is_nearly_all(fields.get("TTL", 0), fields["grantedTTL"], took_seconds):
+            return {**fields, "TTL": "nearly all of it"}
+        return fields
+
     def _call(self, name: str, **fields: Any) -> Fields:
         self.side.send(name, fields)
         return self.side.receive()
-
-
-def _without_time(fields: Fields) -> Fields:
-    if is_nearly_all(fields.get("TTL", 0), fields["grantedTTL"]):
-        return {**fields, "TTL": "nearly all of it"}
-    return fields
 
 
 class Pair:
