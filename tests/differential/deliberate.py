@@ -150,7 +150,7 @@ TABLE: Final[dict[str, Deliberate]] = {
 """By what is asked for."""
 
 NOT_COMPARED: Final[dict[str, str]] = {
-    "ids, terms and times": "each server has its own; a remaining TTL may differ by time",
+    "ids, terms and times": "each server has its own; a remaining TTL shrinks meanwhile",
     "the order of keys that sort alike": "etcd's sort is not stable; here they are in key order",
     "the order of a lease's keys and of alarms": "etcd's order is that of its hash tables",
     "the header in the answer of a nested transaction": "etcd's is empty; here it has a revision",
