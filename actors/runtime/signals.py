@@ -67,10 +67,14 @@ def stop_at_signals() -> Stopping:
     for number in STOPPING:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, stopping.take)
-    signal.signal(signal.SIGUSR1, _say_what_was_shown)
-    faulthandler.register(signal.SIGUSR1, file=sys.stderr, all_threads=True, chain=True)
+    signal.signal(signal.SIGUSR1, _show_stacks)
     return stopping
 
 
-def _say_what_was_shown(number: int, frame: FrameType | None) -> None:
+def _show_stacks(number: int, frame: FrameType | None) -> None:
+    if sys.stderr is None:  # it was closed when the process began
+        return
+    # This thread holds the interpreter's lock, so no stack changes meanwhile. With
+    # `faulthandler.register` they do: that ends the process of a busy node.
+    faulthandler.dump_traceback(sys.stderr, all_threads=True)
     log.info("SIGUSR1: the stacks of all threads are above")

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -267,6 +268,29 @@ def test_the_stacks_of_a_node_are_shown_at_a_signal_and_it_lives(tmp_path: Path)
         shown = node.log.read_text()
         assert "most recent call first" in shown and "signals.py" in shown and "run_node" in shown
         node.put()
+
+
+def test_a_busy_node_lives_however_often_its_stacks_are_shown(tmp_path: Path) -> None:
+    with (
+        Running(tmp_path) as node,
+        ThreadPoolExecutor(4) as pool,
+        Client(node.endpoint, **PATIENT) as client,
+    ):
+        client.put("it", "serves")
+        busy = [pool.submit(_put_many, client) for _ in range(4)]
+        times, deadline = 0, time.monotonic() + HANG_SECONDS
+        while not all(each.done() for each in busy):
+            node.process.send_signal(signal.SIGUSR1)
+            times += 1
+            while node.log.read_text().count("Current thread") < times:
+                assert time.monotonic() < deadline and node.process.poll() is None
+        for each in busy:
+            each.result()
+
+
+def _put_many(client: Client) -> None:
+    for _ in range(500):
+        client.put("it", "is busy")
 
 
 def test_a_low_soft_limit_of_open_files_is_raised_and_some_are_kept_back(tmp_path: Path) -> None:
