@@ -98,7 +98,9 @@ def _pack_in_portions(value: Any, parts: list[bytes]) -> Generator[None, None, N
             parts.append(array_head(len(items)))
             for start in range(0, len(items), ITEMS_PER_PORTION):
                 portion = items[start : start + ITEMS_PER_PORTION]
-                parts.append(b"".join([wire.pack(as_field(each)) for each in portion]))
+                # At once takes half of the time that one by one does.
+                packed = wire.pack([as_field(each) for each in portion])
+                parts.append(packed[1 if len(portion) < 16 else 3 :])  # without its head
                 yield
         case dict():
             parts.append(_MAPS[len(value)])
