@@ -6,6 +6,7 @@ comes, the slot sends the next request. Of a reply only its id is read, and whet
 
 from __future__ import annotations
 
+import select
 import time
 from array import array
 from collections import Counter
@@ -71,17 +72,26 @@ class _Load:
             self._unsent -= 1
             self._began_at[slot] = clock()
             self._senders[slot](self._heads[slot] + next(self._bodies), zmq.NOBLOCK)
-        poller = zmq.Poller()
+        # Not zmq.Poller, which makes a system call for every socket at each look.
+        by_descriptor = {int(each.getsockopt(zmq.FD)): each for each in self._sockets}
+        poller = select.poll()
+        for descriptor in by_descriptor:
+            poller.register(descriptor, select.POLLIN)
+        # A descriptor tells what came after its socket was found empty.
         for socket in self._sockets:
-            poller.register(socket, zmq.POLLIN)
+            self._drain(socket)
+        heard_at = clock()
         while self._unanswered:
-            ready = poller.poll(STALL_MS)
-            if not ready:
+            unanswered = self._unanswered
+            for descriptor, _ in poller.poll(STALL_MS):
+                self._drain(by_descriptor[descriptor])
+            # It also tells of connections that come and go.
+            if self._unanswered < unanswered:
+                heard_at = clock()
+            elif clock() - heard_at >= STALL_MS / 1000:
                 raise UnavailableError(
                     f"{self._unanswered:,} requests were not answered for {STALL_MS / 1000:g} s"
                 )
-            for socket, _ in ready:
-                self._drain(socket)
 
     def _drain(self, socket: zmq.Socket[bytes]) -> None:
         """Take every reply that has arrived on a connection; each frees a slot for a request."""
