@@ -73,7 +73,7 @@ except WireError:
         array(PROMISED) + b"\xc0" * PROMISED,
         array(PROMISED) + b"\x80" * PROMISED,
         b"\xdf" + struct.pack(">I", PROMISED) + b"\xa0\xc0" * PROMISED,
-        (array(1_000) + b"\x90" * 999) * 10 + b"\xc0",
+        (array(1_000) + b"\x90" * 999) * 40 + b"\xc0",
     ],
     ids=["nils", "maps", "pairs", "levels"],
 )
