@@ -57,6 +57,8 @@ Lists = Callable[[Sequence[Any], Callable[[Any], Any]], Any]
 ITEMS_AT_ONCE: Final = 256
 """A longer answer is encoded in portions, between turns."""
 
+_PLAIN_PUT: Final = PutDone(0, None)[1:]
+
 
 class ReplyEncoder(FrameEncoder):
     """Encodes the replies of one node.
@@ -140,7 +142,7 @@ def _items(result: Result) -> int:
     """How many key-values, events, keys or leases an answer lists."""
     match result:
         case TxnDone(_, _, responses):
-            return sum([_items(each) for each in responses])
+            return sum([_items(each) for each in responses if type(each) is not PutDone])
         case RangeDone(_, listed) | DeleteDone(_, _, listed) | HistoryDone(_, listed):
             return len(listed)
         case Leases(_, ids):
@@ -204,8 +206,11 @@ def _range(done: RangeDone) -> ReplyFields:
 
 
 def _response(result: TxnResponse, listed: Lists) -> ReplyFields:
-    header = {"revision": result.revision}
-    return {RESPONSES[type(result)]: {"header": header, **_fields(result, listed)}}
+    response = {"header": {"revision": result.revision}}
+    # Most puts of a transaction have nothing else to tell.
+    if type(result) is not PutDone or result[1:] != _PLAIN_PUT:
+        response |= _fields(result, listed)
+    return {RESPONSES[type(result)]: response}
 
 
 def _lease(lease_id: int) -> ReplyFields:

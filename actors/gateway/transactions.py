@@ -8,6 +8,7 @@ checks what depends on its state.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Collection
 from typing import Any, Final, NamedTuple
 
 from actors.gateway.fields import (
@@ -48,6 +49,8 @@ _OPERANDS: Final = {
 
 _COMPARE_FIELDS: Final = kinds_of(COMPARE.fields)
 
+_READING: Final = frozenset({Range})
+
 
 class ReadOnly(NamedTuple):
     """A transaction that changes nothing, whichever branch is taken: a query, not a command."""
@@ -74,9 +77,11 @@ class Transactions:
         operations = (*fields.get("success", ()), *fields.get("failure", ()))
         serializable = bool(operations) and all(map(_is_serializable, operations))
         txn = self._txn(fields, self._ops_max, 1)
-        _check_changes(txn.success)
-        _check_changes(txn.failure)
-        if all(type(operation) is Range for operation in (*txn.success, *txn.failure)):
+        for branch in (txn.success, txn.failure):
+            # One operation changes no key twice, unless it is a transaction.
+            if len(branch) > 1 or Txn in map(type, branch):
+                _check_changes(branch)
+        if _READING.issuperset(map(type, (*txn.success, *txn.failure))):
             return ReadOnly(txn, serializable)
         return txn
 
@@ -84,14 +89,15 @@ class Transactions:
         if depth > TXN_DEPTH_MAX:
             raise RefusedError(fault_of(f"transactions are nested more than {TXN_DEPTH_MAX} deep"))
         check("txn", _TXN_FIELDS, fields)
-        compare, success, failure = (fields.get(name, ()) for name in _TXN_FIELDS)
+        get = fields.get
+        compare, success, failure = get("compare", ()), get("success", ()), get("failure", ())
         count = max(len(compare), len(success), len(failure))
         if count > ops_max:
             raise RefusedError(FAULTS["TooManyOps"])
         # As in etcd, a nested transaction may use what this one has left.
         rest = ops_max - count
         return Txn(
-            tuple([_compare(each) for each in compare]),
+            (*map(_compare, compare),),
             tuple([self._operation(each, rest, depth) for each in success]),
             tuple([self._operation(each, rest, depth) for each in failure]),
         )
@@ -199,13 +205,12 @@ def _check_changes(operations: tuple[TxnOp, ...]) -> tuple[set[bytes], _Interval
             _add_puts(put, put_then | put_else, deleted)
             deleted.add_all(deleted_then)
             deleted.add_all(deleted_else)
-    for operation in operations:
-        if isinstance(operation, KeyWrite):
-            _add_puts(put, {operation.key}, deleted)
+    _add_puts(put, [each.key for each in operations if isinstance(each, KeyWrite)], deleted)
     return put, deleted
 
 
-def _add_puts(put: set[bytes], more: set[bytes], deleted: _Intervals) -> None:
-    if not put.isdisjoint(more) or any(key in deleted for key in more):
+def _add_puts(put: set[bytes], more: Collection[bytes], deleted: _Intervals) -> None:
+    count = len(put) + len(more)
+    put.update(more)
+    if len(put) < count or (deleted.starts and any(key in deleted for key in more)):
         raise RefusedError(FAULTS["DuplicateKey"])
-    put |= more

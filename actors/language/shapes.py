@@ -41,6 +41,9 @@ Raises ValueError for a value that the field may not hold. Its type was checked 
 Rule = Callable[[Any], None]
 """Raises ValueError for a value whose fields do not fit each other."""
 
+_EMPTY: Final = ()
+"""Python has one empty tuple: a field that holds it needs no conversion."""
+
 _new: Final = tuple.__new__
 _PLAIN: Final = frozenset({bool, int, bytes, str})
 
@@ -49,6 +52,7 @@ class Form(NamedTuple):
     """The types that a field may hold, those that stand for it in a row, and both conversions.
 
     Without `write` and `read` the value itself stands in the row. Types are exact: True is no int.
+    `members` are those of an enum by number, in which `read` looks. `is_list`: any number of items.
     """
 
     types: tuple[type, ...]
@@ -56,6 +60,8 @@ class Form(NamedTuple):
     write: Convert | None = None
     read: Convert | None = None
     within: Within | None = None
+    members: Mapping[int, IntEnum] | None = None
+    is_list: bool = False
 
 
 class Shape:
@@ -77,10 +83,9 @@ class Shape:
         usual, more = _combined([form.types for form in forms])
         row_usual, row_more = _combined([form.row_types for form in forms])
         writes = [(at, form.write) for at, form in enumerate(forms) if form.write]
-        reads = [(at, form.read) for at, form in enumerate(forms) if form.read]
         checks = _Checks(forms, rule)
         self.row = _writer(self.kind, usual, more, checks, writes)
-        self.value = _reader(self.kind, row_usual, row_more, checks, reads)
+        self.value = _reader(self.kind, row_usual, row_more, checks, _Reads(forms))
 
 
 def _combined(
@@ -104,6 +109,21 @@ class _Checks:
         self.unsigned_of = _items(unsigned) if unsigned else None
         bounds = [_bound(_items(ats), *within) for within, ats in places.items()]
         self.rest: list[Rule] = [*bounds, rule] if rule else bounds
+
+
+class _Reads:
+    """What makes fields of what stands in a row, by their places; apart where a look-up will do, or
+    where there often is nothing to do."""
+
+    def __init__(self, forms: list[Form]) -> None:
+        self.enums: list[tuple[int, Mapping[int, IntEnum]]] = []
+        self.lists: list[tuple[int, Convert]] = []
+        self.others: list[tuple[int, Convert]] = []
+        for at, form in enumerate(forms):
+            if form.members is not None:
+                self.enums.append((at, form.members))
+            elif form.read is not None:
+                (self.lists if form.is_list else self.others).append((at, form.read))
 
 
 def _items(places: list[int]) -> Callable[[AnyTuple], tuple[int, ...]]:
@@ -140,10 +160,11 @@ def _writer(
         fields: list[Any] | None = None
         for at, write in writes:
             held = value[at]
-            written = write(held, level)
-            if written is not held:
-                fields = fields or [*value]
-                fields[at] = written
+            if held is not _EMPTY or level > NESTED_MAX:
+                written = write(held, level)
+                if written is not held:
+                    fields = fields or [*value]
+                    fields[at] = written
         return (*fields,) if fields else value
 
     return write_row
@@ -154,9 +175,11 @@ def _reader(
     usual: tuple[type, ...],
     more: frozenset[tuple[type, ...]],
     checks: _Checks,
-    reads: list[tuple[int, Convert]],
+    reads: _Reads,
 ) -> Callable[..., Any]:
     unsigned_of, rest = checks.unsigned_of, checks.rest
+    enums, lists, others = reads.enums, reads.lists, reads.others
+    has_reads = bool(enums or lists or others)
 
     def read_value(row: AnyTuple, level: int = 1) -> Any:
         types = (*map(type, row),) if type(row) is tuple else None
@@ -164,9 +187,16 @@ def _reader(
             raise ValueError(f"{row!r:.64} is no {kind.__name__}")
         if unsigned_of is not None and min(unsigned_of(row)) < 0:
             raise ValueError(f"{row!r:.64} has a field below zero")
-        if reads:
+        if has_reads:
             fields = [*row]
-            for at, read in reads:
+            for at, members in enums:
+                if fields[at] not in members:
+                    raise ValueError(f"{row!r:.64} is no {kind.__name__}")
+                fields[at] = members[fields[at]]
+            for at, read in lists:
+                if fields[at] is not _EMPTY or level > NESTED_MAX:
+                    fields[at] = read(fields[at], level)
+            for at, read in others:
                 fields[at] = read(fields[at], level)
             row = (*fields,)
         # tuple.__new__ spares the argument passing of the constructor: the fields are checked.
@@ -230,8 +260,6 @@ class Shapes:
     def _one_of(self, hints: tuple[Any, ...]) -> Form:
         if all(get_origin(each) is Literal for each in hints):
             return _literal(tuple(text for each in hints for text in get_args(each)))
-        if all(each in self._codes for each in hints):
-            return _tagged({each: (self._codes[each], self.of(each)) for each in hints})
         if NoneType in hints and len(hints) == 2:
             return _maybe(self.form(next(each for each in hints if each is not NoneType)))
         if all(each in _PLAIN for each in hints):
@@ -244,7 +272,8 @@ class Shapes:
             return _many_tagged({each: (self._codes[each], self.of(each)) for each in kinds})
         form = self.form(item)
         write, read = _checked(form.write, form.within), _checked(form.read, form.within)
-        return Form((tuple,), (tuple,), _each(form.types, write), _each(form.row_types, read))
+        writes, reads = _each(form.types, write), _each(form.row_types, read)
+        return Form((tuple,), (tuple,), writes, reads, is_list=True)
 
 
 # --- the forms of fields ----------------------------------------------------------------------
@@ -301,7 +330,7 @@ def _enum(kind: type[IntEnum]) -> Form:
         return member
 
     # A member is packed as the number that it is.
-    return Form((kind,), (int,), None, read)
+    return Form((kind,), (int,), None, read, members=members)
 
 
 def _literal(texts: tuple[Any, ...]) -> Form:
@@ -317,22 +346,11 @@ def _literal(texts: tuple[Any, ...]) -> Form:
     return Form((str,), (str,), find, find)
 
 
-def _tagged(kinds: dict[type[Any], tuple[int, Shape]]) -> Form:
-    """A value of one of several kinds, as its code and its fields. It is a level of nesting."""
-    shapes = dict(kinds.values())
-
-    def write(value: AnyTuple, level: int) -> AnyTuple:
-        code, shape = kinds[type(value)]
-        return code, *shape.row(value, level + 1)
-
-    def read(row: AnyTuple, level: int) -> Any:
-        return _shape_of(row, shapes).value(row[1:], level + 1)
-
-    return Form(tuple(kinds), (tuple,), write, read)
-
-
 def _many_tagged(kinds: dict[type[Any], tuple[int, Shape]]) -> Form:
-    """Like `_tagged`, for each item of a tuple."""
+    """A tuple of values, each of one of several kinds, as its code and its fields.
+
+    An item is a level of nesting.
+    """
     shapes = dict(kinds.values())
 
     def write_all(values: AnyTuple, level: int) -> AnyTuple:
@@ -349,15 +367,10 @@ def _many_tagged(kinds: dict[type[Any], tuple[int, Shape]]) -> Form:
             raise ValueError("nested too deep")
         values = []
         for row in rows:
-            values.append(_shape_of(row, shapes).value(row[1:], level + 1))
+            # True is no code, though a lookup of True would find 1.
+            if type(row) is not tuple or not row or type(row[0]) is not int or row[0] not in shapes:
+                raise ValueError(f"{row!r:.64} has no known code")
+            values.append(shapes[row[0]].value(row[1:], level + 1))
         return (*values,)
 
-    return Form((tuple,), (tuple,), write_all, read_all)
-
-
-def _shape_of(row: Any, shapes: dict[int, Shape]) -> Shape:
-    """The shape that the code in front of a row stands for."""
-    # True is no code, though a lookup of True would find 1.
-    if type(row) is not tuple or not row or type(row[0]) is not int or row[0] not in shapes:
-        raise ValueError(f"{row!r:.64} has no known code")
-    return shapes[row[0]]
+    return Form((tuple,), (tuple,), write_all, read_all, is_list=True)

@@ -7,7 +7,8 @@ pass; one that comes nevertheless is refused here as a whole, never done by half
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import eq, gt, lt, ne
 from typing import Any, Final, NamedTuple
 
 from actors.language.commands import (
@@ -51,15 +52,19 @@ NESTED_REVISION: Final = 0
 """The revision in the answer to a nested transaction: as in etcd, it has none of its own."""
 
 
+Operation = Put | DeleteRange | Range | Increment
+
+
 class Branch(NamedTuple):
     """The operations that a transaction will do; its nested transactions are decided, too.
 
-    `reads`: a range is among them.
+    `reads`: a range is among them. `is_flat`: no nested transaction is.
     """
 
     succeeded: bool
-    operations: tuple[Put | DeleteRange | Range | Increment | Branch, ...]
+    operations: tuple[Operation | Branch, ...]
     reads: bool
+    is_flat: bool
 
 
 # --- deciding ---------------------------------------------------------------------------------
@@ -67,14 +72,23 @@ class Branch(NamedTuple):
 
 def decide(store: RevisionStore, txn: Txn, now: int) -> Steps[Branch]:
     """Which operations are to be done, by the compares at the revision `now`."""
+    compares, success, failure = txn
     succeeded = True
-    for compare in txn.compare:
-        if not (yield from _holds(store, compare, now)):
-            succeeded = False
+    for compare in compares:
+        # The most frequent compare is of a key as it is now: that takes no steps.
+        if store.revision == now and not compare.range_end and compare.target is not _COUNT:
+            succeeded = _holds_now(store, compare)
+        else:
+            succeeded = yield from _holds(store, compare, now)
+        if not succeeded:
             break
-    operations: list[Put | DeleteRange | Range | Increment | Branch] = []
+    chosen = success if succeeded else failure
+    kinds = {*map(type, chosen)}
+    if Txn not in kinds:
+        return Branch(succeeded, chosen, Range in kinds, True)  # type: ignore[arg-type]
+    operations: list[Operation | Branch] = []
     reads = False
-    for each in txn.success if succeeded else txn.failure:
+    for each in chosen:
         if isinstance(each, Txn):
             branch = yield from decide(store, each, now)
             reads = reads or branch.reads
@@ -82,14 +96,14 @@ def decide(store: RevisionStore, txn: Txn, now: int) -> Steps[Branch]:
         else:
             reads = reads or type(each) is Range
             operations.append(each)
-    return Branch(succeeded, tuple(operations), reads)
+    return Branch(succeeded, tuple(operations), reads, False)
 
 
 _RESULTS: Final[dict[CompareResult, Callable[[Any, Any], bool]]] = {
-    CompareResult.EQUAL: lambda found, operand: found == operand,
-    CompareResult.GREATER: lambda found, operand: found > operand,
-    CompareResult.LESS: lambda found, operand: found < operand,
-    CompareResult.NOT_EQUAL: lambda found, operand: found != operand,
+    CompareResult.EQUAL: eq,
+    CompareResult.GREATER: gt,
+    CompareResult.LESS: lt,
+    CompareResult.NOT_EQUAL: ne,
 }
 
 _FIELDS: Final = {
@@ -102,6 +116,22 @@ _FIELDS: Final = {
 
 _ABSENT: Final = KeyValue(b"", 0, 0, 0, b"", 0)
 
+_COUNT: Final = CompareTarget.COUNT
+
+_PLAIN_PUT: Final = Put(b"", b"")[2:]
+"""What follows key and value in a put that nothing can be wrong with, whatever the store has."""
+
+
+def _holds_now(store: RevisionStore, compare: Compare) -> bool:
+    """Whether a compare of one key holds for the present revision."""
+    target, result, key, _, operand = compare
+    live = store.index.live.get(key)
+    if live is None:
+        return _holds_absent(compare)
+    is_value = target is CompareTarget.VALUE
+    kv = store.read(live[0]).kv if is_value else without_value(key, live)
+    return _RESULTS[result](kv[_FIELDS[target]], operand)
+
 
 def _holds(store: RevisionStore, compare: Compare, now: int) -> Steps[bool]:
     """Whether a compare holds for all keys of its interval.
@@ -110,15 +140,9 @@ def _holds(store: RevisionStore, compare: Compare, now: int) -> Steps[bool]:
     """
     target, result, key, range_end, operand = compare
     is_so = _RESULTS[result]
-    if target is CompareTarget.COUNT:
+    if target is _COUNT:
         return is_so((yield from count_keys(store, key, range_end, now)), operand)
     field, is_value = _FIELDS[target], target is CompareTarget.VALUE
-    if not range_end and store.revision == now:
-        live = store.index.live.get(key)  # the most frequent compare of all
-        if live is None:
-            return _holds_absent(compare)
-        kv = store.read(live[0]).kv if is_value else without_value(key, live)
-        return is_so(kv[field], operand)
     cursor = Cursor(store, key, range_end, now)
     is_absent = True
     while True:
@@ -142,23 +166,35 @@ def _holds_absent(compare: Compare) -> bool:
 # --- whether it can be done -------------------------------------------------------------------
 
 
-def leaves(branch: Branch) -> Iterator[Put | DeleteRange | Range | Increment]:
+def leaves(branch: Branch) -> Sequence[Operation]:
     """The operations of a branch in order; those of nested branches come in their place."""
+    if branch.is_flat:
+        return branch.operations  # type: ignore[return-value]  # none of them is a branch
+    return [*_leaves(branch)]
+
+
+def _leaves(branch: Branch) -> Iterator[Operation]:
     for each in branch.operations:
         if isinstance(each, Branch):
-            yield from leaves(each)
+            yield from _leaves(each)
         else:
             yield each
 
 
 def fault_of(store: RevisionStore, leases: LeaseTable, branch: Branch) -> Failure | None:
     """Why a branch cannot be done, or None; as in etcd, changes are checked before ranges."""
-    operations = list(leaves(branch))
-    changes = _Changes(store, leases)
-    for each in operations:
-        fault = changes.fault_of(each)
-        if fault is not None:
-            return fault
+    operations = leaves(branch)
+    for operation in operations:
+        # Most transactions have nothing but plain puts.
+        if type(operation) is not Put or operation[2:] != _PLAIN_PUT:
+            changes = _Changes(store, leases)
+            for each in operations:
+                fault = changes.fault_of(each)
+                if fault is not None:
+                    return fault
+            break
+    if not branch.reads:
+        return None
     return _fault_of_ranges(operations, store.revision, store.compact_revision)
 
 
@@ -172,7 +208,7 @@ class _Changes:
         self._keys: set[bytes] = set()
         self._deleted: list[tuple[bytes, bytes | None]] = []
 
-    def fault_of(self, operation: Put | DeleteRange | Range | Increment) -> Failure | None:
+    def fault_of(self, operation: Operation) -> Failure | None:
         match operation:
             case Put():
                 fault = self._fault_of_put(operation)
@@ -229,7 +265,7 @@ def incremented(store: RevisionStore, increment: Increment) -> int | Failure:
 
 
 def _fault_of_ranges(
-    operations: Iterable[Put | DeleteRange | Range | Increment], now: int, compact_revision: int
+    operations: Iterable[Operation], now: int, compact_revision: int
 ) -> Failure | None:
     for each in operations:
         if isinstance(each, Range):

@@ -215,14 +215,16 @@ class Writes:
         """Do a branch that was found possible."""
         store = self._store
         responses: list[TxnResponse | Failure] = []
+        # What was changed before in this transaction; the first change begins the revision.
+        sub = store.untold
         for each in branch.operations:
             if responses and not len(responses) % ITEMS_PER_STEP:
                 yield
-            # What was changed before in this transaction; the first change begins the revision.
-            sub = store.untold
             match each:
                 case Put():
                     responses.append(self.put(each, now_ms, sub))
+                    sub += 1
+                    continue
                 case Range():
                     responses.append((yield from read_interval(store, each, store.revision)))
                 case DeleteRange():
@@ -235,6 +237,7 @@ class Writes:
                     responses.append(TxnDone(NESTED_REVISION, succeeded, inner))
                 case _:
                     assert_never(each)
+            sub = store.untold
         done = tuple([each for each in responses if not isinstance(each, Failure)])
         assert len(done) == len(responses), "what was found possible is done"
         return done

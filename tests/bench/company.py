@@ -6,6 +6,7 @@ and those of the other members. Knows nothing of what is measured meanwhile.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -20,10 +21,18 @@ KEYS: Final = 1_000
 HOP_MS: Final = 2
 """A client's next request is at its node at most this time after it was answered."""
 
-REQUESTS: Final[dict[str, dict[str, Any]]] = {
-    "put": {"op": "put", "value": b"x" * 256},
-    "get": {"op": "range"},
+VALUE: Final = b"x" * 256
+
+REQUESTS: Final[dict[str, Callable[[bytes], dict[str, Any]]]] = {
+    "put": lambda key: {"op": "put", "key": key, "value": VALUE},
+    "get": lambda key: {"op": "range", "key": key},
+    "txn": lambda key: {
+        "op": "txn",
+        "compare": [{"key": key, "target": "VERSION", "result": "GREATER", "version": -1}],
+        "success": [{"request_put": {"key": key, "value": VALUE}}],
+    },
 }
+"""The fields of a request that has this key."""
 
 
 class Looks:
@@ -72,7 +81,7 @@ class Company:
         self.number = FIRST_CLIENT
         self.answered = 0
         self._cluster = cluster
-        self._fields = REQUESTS[operation]
+        self._fields_of = REQUESTS[operation]
         self._node_of = {
             FIRST_CLIENT + number: nodes[number % len(nodes)] for number in range(clients)
         }
@@ -91,7 +100,7 @@ class Company:
 
     def _ask(self, client: int) -> None:
         key = b"key-%08d" % self._key(KEYS)
-        frame = pack({"id": client, **self._fields, "key": key})
+        frame = pack({"id": client, **self._fields_of(key)})
         self._cluster.request(client, self._node_of[client].number, frame)
 
     def reply(self, node: int, payload: bytes) -> None:
