@@ -4,8 +4,8 @@ DIR holds etcd and its load programs (see tests/bench/etcd.py).
 `python -m tests.bench million DIR`: what a million keys take, on both.
 `python -m tests.bench expiry`: what the end of very many leases at once costs everybody else.
 `python -m tests.bench disk`: what a million overwrites take on disk; fails if it grows.
-`python -m tests.bench calls`: how many calls a put, a get and a transaction cost, on the leader and a follower;
-fails above the bars in its table.
+`python -m tests.bench calls`: how many calls a put, a get and a transaction cost, on the leader and
+a follower; fails above the bars in its table.
 `python -m tests.bench turns`: what one long thing costs everybody else, with a million keys; fails
 if the leader changes meanwhile.
 `python -m tests.bench keys`: what keys (CURVE), users and TLS cost puts and gets.
