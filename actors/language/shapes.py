@@ -112,8 +112,8 @@ class _Checks:
 
 
 class _Reads:
-    """What makes fields of what stands in a row, by their places; apart where a look-up will do, or
-    where there often is nothing to do."""
+    """How fields are made of what stands in a row, by their places. Enums need no call, and lists
+    none while they are empty."""
 
     def __init__(self, forms: list[Form]) -> None:
         self.enums: list[tuple[int, Mapping[int, IntEnum]]] = []
