@@ -215,14 +215,13 @@ def _filters(value: Any) -> Filters:
 def one_of(members: type[EnumMember]) -> Kind:
     """The kind of an enum: a value is one of its names or numbers."""
     wanted = ", ".join(f"{member.name} ({member.value})" for member in members)
-    known = _by_name_and_number(members)
+    find = maybe_one_of(members).convert
 
     def convert(value: Any) -> EnumMember:
-        if type(value) not in (str, int):
-            raise TypeError
-        if value not in known:
+        member: EnumMember | None = find(value)
+        if member is None:
             raise ValueError(f"must be one of {wanted}")
-        return known[value]
+        return member
 
     return Kind("a name or an integer", None, convert)
 
@@ -232,19 +231,15 @@ def maybe_one_of(members: type[EnumMember]) -> Kind:
 
     etcd has errors of its own for some of these fields.
     """
-    known = _by_name_and_number(members)
+    by_value: dict[Any, EnumMember] = {member.value: member for member in members}
+    by_value |= {member.name: member for member in members}
 
     def convert(value: Any) -> EnumMember | None:
         if type(value) not in (str, int):
             raise TypeError
-        return known.get(value)
+        return by_value.get(value)
 
     return Kind("a name or an integer", None, convert)
-
-
-def _by_name_and_number(members: type[EnumMember]) -> dict[str | int, EnumMember]:
-    numbers: dict[str | int, EnumMember] = {member.value: member for member in members}
-    return numbers | {member.name: member for member in members}
 
 
 class AlarmAction(IntEnum):

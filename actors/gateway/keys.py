@@ -37,10 +37,6 @@ RESPONSES: Final[dict[type[TxnResponse], str]] = {
 """The name of the response to each operation of a transaction."""
 
 
-_DEFAULTS: Final = Put(b"", b"")[2:]
-_new: Final = tuple.__new__
-
-
 class Puts:
     """Makes puts; those with a TTL of their own get a new lease."""
 
@@ -53,8 +49,7 @@ class Puts:
         if not key:
             raise RefusedError(FAULTS["EmptyKey"])
         if len(fields) == 2 and "value" in fields:  # most puts name a key, a value and nothing else
-            # tuple.__new__ spares what a NamedTuple's own constructor costs.
-            return _new(Put, (key, fields["value"], *_DEFAULTS))
+            return Put(key, fields["value"])
         ttl_seconds = fields.pop("TTL") if "TTL" in fields else 0
         put = Put(**fields) if "value" in fields else Put(value=b"", **fields)
         if put.ignore_value and put.value:

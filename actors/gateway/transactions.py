@@ -97,7 +97,7 @@ class Transactions:
         # As in etcd, a nested transaction may use what this one has left.
         rest = ops_max - count
         return Txn(
-            (*map(_compare, compare),),
+            tuple([_compare(each) for each in compare]),
             tuple([self._operation(each, rest, depth) for each in success]),
             tuple([self._operation(each, rest, depth) for each in failure]),
         )

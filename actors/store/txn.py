@@ -119,7 +119,7 @@ _ABSENT: Final = KeyValue(b"", 0, 0, 0, b"", 0)
 _COUNT: Final = CompareTarget.COUNT
 
 _PLAIN_PUT: Final = Put(b"", b"")[2:]
-"""What follows key and value in a put that nothing can be wrong with, whatever the store has."""
+"""What follows key and value in a put without a lease, a TTL, or anything to keep."""
 
 
 def _holds_now(store: RevisionStore, compare: Compare) -> bool:
@@ -184,18 +184,22 @@ def _leaves(branch: Branch) -> Iterator[Operation]:
 def fault_of(store: RevisionStore, leases: LeaseTable, branch: Branch) -> Failure | None:
     """Why a branch cannot be done, or None; as in etcd, changes are checked before ranges."""
     operations = leaves(branch)
-    for operation in operations:
-        # Most transactions have nothing but plain puts.
-        if type(operation) is not Put or operation[2:] != _PLAIN_PUT:
-            changes = _Changes(store, leases)
-            for each in operations:
-                fault = changes.fault_of(each)
-                if fault is not None:
-                    return fault
-            break
-    if not branch.reads:
+    if _are_plain_puts(operations):  # most transactions have nothing else
         return None
+    changes = _Changes(store, leases)
+    for each in operations:
+        fault = changes.fault_of(each)
+        if fault is not None:
+            return fault
     return _fault_of_ranges(operations, store.revision, store.compact_revision)
+
+
+def _are_plain_puts(operations: Sequence[Operation]) -> bool:
+    """Whether all are puts that nothing can be wrong with, whatever the store has."""
+    for each in operations:  # noqa: SIM110 - a generator would cost a call for each
+        if type(each) is not Put or each[2:] != _PLAIN_PUT:
+            return False
+    return True
 
 
 class _Changes:
