@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Final
 import hypothesis
 import pytest
 
-from tests.guard import Guard
+from tests.guard import Guard, let_children_hear_signals
 from tests.limits import HANG_SECONDS
 from tests.markers import QUICK, Quiet, marker_of
 
@@ -54,12 +53,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 @pytest.fixture(scope="session", autouse=True)
 def no_process_is_left_behind() -> Iterator[None]:
     """At the end all have ended by themselves; the guard is for other ends than this."""
-    # Who starts the tests in the background of a script, or with nohup, lets them ignore signals,
-    # and with them all that they start: what tests interrupt would go on. A handler is not passed
-    # on, not even one that does nothing.
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
-        if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, lambda *_: None)
+    let_children_hear_signals()
     with QUIET.broken():
         guard = Guard()
     yield

@@ -56,8 +56,21 @@ _called: list[Guard] = []
 
 
 def end_all_with_this_process() -> None:
-    """For a program that starts processes: none outlives it."""
+    """For a program that starts processes: none outlives it, and each can be interrupted."""
+    let_children_hear_signals()
     _called.append(Guard())
+
+
+def let_children_hear_signals() -> None:
+    """Ignore no signal in a way that this process's children inherit.
+
+    Who starts a program in the background of a script, or with nohup, lets it ignore signals, and
+    with it all that it starts: what a test interrupts would go on. A handler is not inherited, not
+    even one that does nothing.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 def marked(mark: str) -> list[int]:

@@ -26,6 +26,9 @@ from tests.limits import HANG_SECONDS
 TIMEOUT_CODE: Final = 124
 """What `timeout` of a shell would say."""
 
+END: Final = b""
+"""What stands behind the last line of an output."""
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 
 _IDS: Final = (
@@ -87,12 +90,21 @@ def front_side() -> Iterator[Place]:
         yield Place("etcdctl", (str(programs / "etcdctl"),), node.endpoint, peer_url)
 
 
-class Typist:
-    """Types the script at one side, in a directory of its own, and remembers the names in it."""
+class HungError(Exception):
+    """A command neither ended nor printed what was waited for."""
 
-    def __init__(self, place: Place, scratch: Path) -> None:
+
+class Typist:
+    """Types the script at one side, in a directory of its own, and remembers the names in it.
+
+    A command that hangs is ended, and tells where it was; what follows it is not typed.
+    """
+
+    def __init__(self, place: Place, scratch: Path, patience: float = HANG_SECONDS) -> None:
         self._place = place
         self._scratch = scratch
+        self._patience = patience
+        self._has_hung = False
         self._names = {
             "endpoint": place.endpoint,
             "peer": place.peer_url,
@@ -101,51 +113,57 @@ class Typist:
 
     def type(self, step: Step) -> Outcome:
         """Run a step, to its end or until it has printed what it should."""
-        outcome = self._follow(step) if step.is_following else self._run(step)
+        if self._has_hung:
+            return Outcome("", "not typed, since a command before it hung\n", TIMEOUT_CODE)
+        with self._begin(step) as process:
+            said = Reader(process.stdout, self._patience)
+            errors = Reader(process.stderr, self._patience)
+            try:
+                others = self._follow(step, process, said) if step.is_following else ""
+                ended = Outcome(said.text() + others, errors.text(), self._code(process))
+            except HungError as hung:
+                self._has_hung = True
+                # Who gets this signal says in which lines it was: Go by itself, Python where told.
+                process.send_signal(signal.SIGABRT)
+                ended = Outcome("", f"it hung, {hung}\n{errors.text()}", TIMEOUT_CODE)
+            finally:
+                if process.returncode is None:
+                    os.killpg(process.pid, signal.SIGKILL)
         if step.remember:
-            self._names[step.remember] = _remembered(outcome.stdout)
-        return outcome._replace(
-            stdout=self._impersonal(outcome.stdout), stderr=self._impersonal(outcome.stderr)
+            self._names[step.remember] = _remembered(ended.stdout)
+        return ended._replace(
+            stdout=self._impersonal(ended.stdout), stderr=self._impersonal(ended.stderr)
         )
 
-    def _run(self, step: Step) -> Outcome:
-        try:
-            ended = subprocess.run(
+    def _begin(self, step: Step) -> subprocess.Popen[bytes]:
+        with tempfile.TemporaryFile() as typed:
+            typed.write(step.stdin.encode())
+            typed.seek(0)
+            return subprocess.Popen(
                 self._words(step),
-                input=step.stdin.encode(),
                 env=self._environment(step),
                 cwd=self._scratch,
-                capture_output=True,
-                timeout=HANG_SECONDS,
-                check=False,
+                stdin=typed,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # what it starts ends with it
             )
-        except subprocess.TimeoutExpired:
-            return Outcome("", f"no end after {HANG_SECONDS:g} s\n", TIMEOUT_CODE)
-        return Outcome(ended.stdout.decode(), ended.stderr.decode(), _shell_code(ended.returncode))
 
-    def _follow(self, step: Step) -> Outcome:
-        with subprocess.Popen(
-            self._words(step),
-            env=self._environment(step),
-            cwd=self._scratch,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        ) as process:
-            try:
-                reader = Reader(process.stdout)
-                reader.wait_for(step.lines_before)
-                said = [self._run(other) for other in step.meanwhile]
-                reader.wait_for(step.lines_in_all)
-                process.send_signal(signal.SIGINT)
-                assert process.stderr is not None
-                errors = process.stderr.read().decode()
-                code = process.wait(HANG_SECONDS)
-            finally:
-                process.kill()
-            # What was typed meanwhile is compared, too, after what it caused.
-            rest = "".join(f"{one.stdout}{one.stderr}{one.code}\n" for one in said)
-            return Outcome(reader.text() + rest, errors, _shell_code(code))
+    def _follow(self, step: Step, process: subprocess.Popen[bytes], said: Reader) -> str:
+        """Type the others in time, interrupt the command; what the others printed."""
+        said.wait_for(step.lines_before)
+        meanwhile = [self.type(other) for other in step.meanwhile]
+        said.wait_for(step.lines_in_all)
+        process.send_signal(signal.SIGINT)
+        # What was typed meanwhile is compared, too, after what it caused.
+        return "".join(f"{one.stdout}{one.stderr}{one.code}\n" for one in meanwhile)
+
+    def _code(self, process: subprocess.Popen[bytes]) -> int:
+        try:
+            code = process.wait(self._patience)
+        except subprocess.TimeoutExpired:
+            raise HungError("its output at an end") from None
+        return code if code >= 0 else 128 - code
 
     def _words(self, step: Step) -> list[str]:
         return [*self._place.program, *map(self._named, step.words)]
@@ -160,6 +178,7 @@ class Typist:
         if not any(word.startswith("--endpoints") for word in step.words):
             given["ETCDCTL_ENDPOINTS"] = self._place.endpoint
         kept.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of starts: compile once
+        kept["PYTHONFAULTHANDLER"] = "1"  # so that one that hangs can say where
         bytecode = {"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(self._scratch / "bytecode")}
         return {**kept, **bytecode, **given}
 
@@ -168,42 +187,34 @@ class Typist:
 
 
 class Reader:
-    """Reads a process's output in a thread, so that waiting for a line has an end."""
+    """Reads a process's output in a thread, so that waiting for it has an end."""
 
-    def __init__(self, stream: IO[bytes] | None) -> None:
+    def __init__(self, stream: IO[bytes] | None, patience: float = HANG_SECONDS) -> None:
         assert stream is not None
         self._stream = stream
+        self._patience = patience
         self._lines: SimpleQueue[bytes] = SimpleQueue()
         self._read: list[bytes] = []
-        self._thread = threading.Thread(target=self._pump, daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._pump, daemon=True).start()
 
     def wait_for(self, count: int) -> None:
-        """Until so many lines have come in all, or the output has ended, or time is up."""
-        while len(self._read) < count:
+        """Until so many lines have come in all, or the output has ended. Raises HungError."""
+        while len(self._read) < count and self._read[-1:] != [END]:
             try:
-                line = self._lines.get(timeout=HANG_SECONDS)
+                self._read.append(self._lines.get(timeout=self._patience))
             except Empty:
-                return
-            if not line:
-                return
-            self._read.append(line)
+                said = b"".join(self._read).decode(errors="replace")
+                raise HungError(f"after it had printed {said!r}") from None
 
     def text(self) -> str:
-        """All that was written, once the process has ended."""
-        self._thread.join()
-        while not self._lines.empty():
-            self._read.append(self._lines.get())
+        """All that is written until the output ends. Raises HungError."""
+        self.wait_for(sys.maxsize)
         return b"".join(self._read).decode()
 
     def _pump(self) -> None:
         for line in self._stream:
             self._lines.put(line)
-        self._lines.put(b"")
-
-
-def _shell_code(returncode: int) -> int:
-    return returncode if returncode >= 0 else 128 - returncode
+        self._lines.put(END)
 
 
 def _remembered(output: str) -> str:
