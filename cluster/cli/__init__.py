@@ -8,7 +8,10 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import warnings
 from typing import TYPE_CHECKING, Final
+
+from cluster.cli.ending import EXIT_SIGINT
 
 if TYPE_CHECKING:
     from cluster.cli.app import CommandTable
@@ -161,8 +164,12 @@ def main(arguments: list[str] | None = None) -> None:
     if COMPLETION_VARIABLE in os.environ:
         # A shell completes a word: whatever is wrong, nothing of it belongs into the prompt.
         os.dup2(os.open(os.devnull, os.O_WRONLY), STDERR)
+    # Ctrl-C may come between the making of a coroutine and its start, which is no news for a user.
+    warnings.simplefilter("ignore", RuntimeWarning)
     try:
         sys.exit(_status(sys.argv[1:] if arguments is None else arguments))
+    except KeyboardInterrupt:  # while modules load; a command says itself how it ends
+        sys.exit(EXIT_SIGINT)
     finally:
         # The memory goes with the process: Python would spend 15 ms on its last look for garbage.
         gc.freeze()

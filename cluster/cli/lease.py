@@ -12,6 +12,7 @@ from cluster.cli.app import Command
 from cluster.cli.ending import EXIT_BAD_CONNECTION, bad_arguments, failure
 from cluster.cli.settings import CliSettings
 from cluster.errors import LeaseholdError, LeaseNotFoundError
+from cluster.slices import slices
 from cluster.values import parse_int, parse_seconds
 
 if TYPE_CHECKING:
@@ -133,7 +134,8 @@ def _renew(client: Client, lease_id: int, printer: Printer) -> None:
             continue
         printer.lease_keep_alive(result)
         good_until = sent_at + result.ttl
-        time.sleep(max(0.0, sent_at + result.ttl / 3 - time.monotonic()))
+        for seconds in slices(sent_at + result.ttl / 3 - time.monotonic()):
+            time.sleep(seconds)
 
 
 def _lease_id(words: tuple[str, ...]) -> int:

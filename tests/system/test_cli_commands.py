@@ -5,6 +5,7 @@ What etcdctl has too is compared with it by `tests.differential.cli`.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from cluster import Client
 from cluster.launcher.local import LocalCluster
 from tests.limits import HANG_SECONDS
 
+LIBC = ctypes.CDLL(None, use_errno=True)
 LEASECTL = (sys.executable, "-m", "cluster.cli")
 
 
@@ -252,6 +254,43 @@ def test_the_environment_says_what_to_watch(leasectl: Terminal, client: Client) 
         ETCDCTL_WATCH_RANGE_END=r"\x00",
     )
     assert ended.stdout == "PUT\nzz\n1\n"
+
+
+def interrupt_elsewhere(process: subprocess.Popen[str]) -> None:
+    """Ctrl-C that no wait of the main thread sees: its system call goes on.
+
+    So it is for one that comes just before the call. Here another thread gets the signal.
+    """
+    for task in Path(f"/proc/{process.pid}/task").iterdir():
+        status = dict(each.split(":\t", 1) for each in (task / "status").read_text().splitlines())
+        is_blocked = int(status["SigBlk"], 16) >> (signal.SIGINT - 1) & 1
+        if int(task.name) != process.pid and not is_blocked:
+            assert LIBC.tgkill(process.pid, int(task.name), signal.SIGINT) == 0
+            return
+    raise AssertionError("no other thread takes a signal")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["watch", "key", "--rev=1"], 130),
+        (["lease", "keep-alive", "77"], 130),
+        (["lock", "job"], 0),
+        (["elect", "office", "me"], 0),
+        (["elect", "-l", "led"], 0),
+    ],
+)
+def test_ctrl_c_is_heard_just_before_a_wait(
+    leasectl: Terminal, client: Client, words: list[str], code: int
+) -> None:
+    client.put("key", "value")
+    with client.lease.grant(3_600, id=0x77), leasectl.start("elect", "led", "me") as leader:
+        assert line(leader.stdout).startswith("led/")
+        with leasectl.start(*words) as process:
+            assert line(process.stdout)
+            interrupt_elsewhere(process)
+            assert process.communicate(timeout=HANG_SECONDS)[1] == ""
+    assert process.returncode == code
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])

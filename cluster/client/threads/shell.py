@@ -1,11 +1,14 @@
-"""The threaded shell: each wait of a flow blocks the thread that runs it, so no flow suspends."""
+"""The threaded shell: each wait of a flow blocks the thread that runs it, so no flow suspends.
+
+What may take long is waited for in slices: a program's main thread must hear Ctrl-C meanwhile.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Coroutine, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from queue import Empty, SimpleQueue
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -14,6 +17,7 @@ from cluster.client.flows.shell import Changed
 from cluster.client.heartbeats import Heartbeats
 from cluster.client.identity import ClientIdentity
 from cluster.client.threads.connection import ThreadedConnection
+from cluster.slices import slices
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -31,10 +35,10 @@ class ThreadArrivals(Generic[Item]):
 
     async def get(self, timeout: float | None) -> Item:
         """Take an item; TimeoutError after `timeout` seconds."""
-        try:
-            return self._queue.get(timeout=timeout)
-        except Empty:
-            raise TimeoutError from None
+        for seconds in slices(timeout):
+            with suppress(Empty):
+                return self._queue.get(timeout=seconds)
+        raise TimeoutError
 
 
 class ThreadTurnstile:
@@ -48,8 +52,7 @@ class ThreadTurnstile:
 
     async def enter(self, timeout: float | None = None) -> bool:
         """Wait to be let in, for at most `timeout` seconds; whether that happened."""
-        limit = -1 if timeout is None else min(timeout, threading.TIMEOUT_MAX)
-        if not self._lock.acquire(timeout=limit):
+        if not any(self._lock.acquire(timeout=seconds) for seconds in slices(timeout)):
             return False
         self._taker = threading.get_ident()
         return True
@@ -93,7 +96,7 @@ class ThreadSignal:
 
     async def wait(self, timeout: float) -> bool:
         """Wait until it is set, for at most `timeout` seconds; whether it is set."""
-        return self._event.wait(min(timeout, threading.TIMEOUT_MAX))
+        return any(self._event.wait(seconds) for seconds in slices(timeout))
 
 
 class ThreadShell:
@@ -132,7 +135,8 @@ class ThreadShell:
 
     async def sleep(self, seconds: float) -> None:
         """Block the thread for a time."""
-        time.sleep(seconds)
+        for part in slices(seconds):
+            time.sleep(part)
 
     async def see_through(self, flow: Coroutine[Any, Any, T]) -> T:
         """Run a flow: nothing cancels a thread."""

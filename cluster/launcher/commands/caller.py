@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +23,6 @@ from cluster.launcher.program import CTL, DATA_DIR, PROGRAM
 SOCKET: Final = "ctl.sock"
 
 EXIT_FAILURE: Final = 1
-EXIT_INTERRUPTED: Final = 130
 
 DESCRIPTION: Final = f"""\
 Does a command of {PROGRAM}'s prompt from another terminal, prints the answer,
@@ -41,6 +41,9 @@ class CtlOptions(NamedTuple):
 
 def main(arguments: Sequence[str]) -> int:
     """Have a running launcher do a command; the exit status."""
+    # Nothing is left to tidy up; and in Python, Ctrl-C just before a wait would not end it.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     options = parse(arguments)
     show = _show_json if options.json else _show
     try:
@@ -52,8 +55,6 @@ def main(arguments: Sequence[str]) -> int:
         # Nobody reads any more. Python's own flush at the exit must not fail, too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILURE
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
     if error:
         sys.stderr.write(f"{PROGRAM} {CTL}: {error}\n")
     return EXIT_FAILURE if error else 0
