@@ -11,6 +11,9 @@ if the leader changes meanwhile.
 `python -m tests.bench keys`: what keys (CURVE), users and TLS cost puts and gets.
 `python -m tests.bench tails`: what periodic work costs the slowest of 64 puts under way; fails if
 it doubles their p99.
+`python -m tests.bench sizes`: puts among a million keys, beside puts among a thousand.
+`python -m tests.bench slow-disk`: what a slow disk costs serializable gets; fails if the leader
+changes meanwhile.
 `python -m tests.bench failover DIR`: for how long faults of nodes make writes impossible, on both.
 `python -m tests.bench page`: the launcher's page under many events; needs a Chromium, and the
 extra `browser`.
@@ -36,6 +39,8 @@ from tests.bench import (
     million,
     page,
     shells,
+    sizes,
+    slow_disk,
     tails,
     timeline,
     turns,
@@ -70,6 +75,14 @@ def main() -> int:
     slowest.add_argument("--rounds", type=int, default=tails.ROUNDS)
     slowest.add_argument("--seconds", type=float, default=tails.PHASE_SECONDS, help="of a phase")
     slowest.add_argument("things", nargs="*", help=f"{', '.join(tails.THINGS)} (default all)")
+    growing = commands.add_parser("sizes", help="put among a thousand keys and among a million")
+    growing.add_argument("--keys", type=int, default=sizes.KEYS)
+    growing.add_argument("--rounds", type=int, default=sizes.ROUNDS)
+    growing.add_argument("--scale", type=float, default=1.0, help="multiplies the requests")
+    slowing = commands.add_parser("slow-disk", help="make syncs slow, and see reads go on")
+    slowing.add_argument("--sync-ms", type=int, default=slow_disk.SYNC_MS)
+    slowing.add_argument("--rounds", type=int, default=slow_disk.ROUNDS)
+    slowing.add_argument("--scale", type=float, default=1.0, help="multiplies the requests")
     looking = commands.add_parser("page", help="show many events to a browser, and see it stutter")
     looking.add_argument("--rounds", type=int, default=page.ROUNDS)
     looking.add_argument("--hours", type=int, default=2, help="of events, for its memory")
@@ -110,6 +123,12 @@ def main() -> int:
         return 0 if turns.run(options.keys, options.things, _say) else 1
     if options.command == "tails":
         return 0 if tails.run(options.rounds, options.seconds, options.things, _say) else 1
+    if options.command == "sizes":
+        sizes.run(options.keys, options.rounds, options.scale, _say)
+        return 0
+    if options.command == "slow-disk":
+        held = slow_disk.run(options.sync_ms, options.rounds, options.scale, _say)
+        return 0 if held else 1
     if options.command == "keys":
         keys.run(options.rounds, options.scale, options.sides or keys.SIDES, _say)
         return 0
