@@ -12,7 +12,6 @@ from cluster.cli.app import Command
 from cluster.cli.ending import EXIT_BAD_CONNECTION, bad_arguments, failure
 from cluster.cli.settings import CliSettings
 from cluster.errors import LeaseholdError, LeaseNotFoundError
-from cluster.slices import slices
 from cluster.values import parse_int, parse_seconds
 
 if TYPE_CHECKING:
@@ -119,6 +118,8 @@ def keep_alive(settings: CliSettings, words: tuple[str, ...], once: bool) -> Non
 
 def _renew(client: Client, lease_id: int, printer: Printer) -> None:
     """Renew until the lease is gone, or until its TTL has passed without an answer."""
+    from cluster.client.threads.shell import slices  # noqa: PLC0415 - as connect() does
+
     good_until = 0.0
     while True:
         sent_at = time.monotonic()

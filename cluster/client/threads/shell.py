@@ -7,20 +7,41 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
+from itertools import repeat
 from queue import Empty, SimpleQueue
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
 from cluster.client.engine.calling import CallOptions
 from cluster.client.flows.shell import Changed
 from cluster.client.heartbeats import Heartbeats
 from cluster.client.identity import ClientIdentity
 from cluster.client.threads.connection import ThreadedConnection
-from cluster.slices import slices
 
 T = TypeVar("T")
 Item = TypeVar("Item")
+
+SLICE_SECONDS: Final = 0.25
+
+
+def slices(timeout: float | None) -> Iterator[float]:
+    """The lengths (seconds) of waits which, one after the other, last `timeout` seconds.
+
+    A thread that waits in slices hears Ctrl-C. Python handles a signal between two instructions:
+    one that comes after the last of them, and before the system puts the thread to sleep, would be
+    heard when the whole wait ends. There is at least one slice, of 0 seconds if need be; None is a
+    wait without an end.
+    """
+    if timeout is None:
+        yield from repeat(SLICE_SECONDS)
+        return
+    end = time.monotonic() + timeout
+    left = timeout
+    while left > SLICE_SECONDS:
+        yield SLICE_SECONDS
+        left = end - time.monotonic()
+    yield max(0.0, left)
 
 
 class ThreadArrivals(Generic[Item]):

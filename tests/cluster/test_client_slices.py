@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cluster.slices import SLICE_SECONDS, slices
+from cluster.client.threads.shell import SLICE_SECONDS, slices
 
 
 class Clock:
@@ -25,7 +25,9 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("cluster.slices.time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(
+        "cluster.client.threads.shell.time", SimpleNamespace(monotonic=lambda: clock.now)
+    )
     return clock
 
 
