@@ -118,7 +118,7 @@ def keep_alive(settings: CliSettings, words: tuple[str, ...], once: bool) -> Non
 
 def _renew(client: Client, lease_id: int, printer: Printer) -> None:
     """Renew until the lease is gone, or until its TTL has passed without an answer."""
-    from cluster.client.threads.shell import slices  # noqa: PLC0415 - as connect() does
+    from cluster.client.threads.shell import sleep  # noqa: PLC0415 - as connect() does
 
     good_until = 0.0
     while True:
@@ -135,8 +135,7 @@ def _renew(client: Client, lease_id: int, printer: Printer) -> None:
             continue
         printer.lease_keep_alive(result)
         good_until = sent_at + result.ttl
-        for seconds in slices(sent_at + result.ttl / 3 - time.monotonic()):
-            time.sleep(seconds)
+        sleep(sent_at + result.ttl / 3 - time.monotonic())
 
 
 def _lease_id(words: tuple[str, ...]) -> int:

@@ -17,13 +17,13 @@ from random import Random
 from statistics import median
 from typing import Final, NamedTuple
 
-from cluster import wire
 from cluster.bench import load, workload
 from cluster.bench.wires import Wires
 from cluster.launcher.local import LocalCluster
 from tests.bench import aside
 from tests.bench.disk import MEGABYTE
 from tests.bench.etcd import EtcdCluster
+from tests.bench.filling import txns_of_puts
 from tests.bench.measure import Measurement
 
 KEYS: Final = 1_000_000
@@ -133,21 +133,14 @@ def measure_own(cluster: LocalCluster, keys: int) -> Figures:
 
 def fill(keys: int, addresses: Sequence[str]) -> None:
     """Put all keys, in a process of its own; says when it begins, and how long it took."""
-    starts = range(0, keys, PUTS_PER_TXN)
-    bodies = [_puts(start, min(start + PUTS_PER_TXN, keys)) for start in starts]
-    filling = workload.Workload({"op": "txn"}, "success", bodies)
+    value = b"x" * VALUE_BYTES
+    puts = ({"key": _key(number), "value": value} for number in range(keys))
+    filling = txns_of_puts(puts, PUTS_PER_TXN)
     with Wires(addresses, CONNECTIONS) as wires:
         aside.say_ready()
-        figures = load.run("fill", wires, filling, len(bodies), OUTSTANDING)
+        figures = load.run("fill", wires, filling, len(filling.bodies), OUTSTANDING)
     assert not figures.errors, f"requests failed: {figures.errors}"
     sys.stdout.write(f"fill {keys} keys in {figures.seconds:.2f}s\n")
-
-
-def _puts(start: int, stop: int) -> bytes:
-    value = b"x" * VALUE_BYTES
-    return wire.pack(
-        [{"request_put": {"key": _key(number), "value": value}} for number in range(start, stop)]
-    )
 
 
 def _gets(wires: Wires) -> Measurement:

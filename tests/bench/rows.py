@@ -23,11 +23,10 @@ KEPT_LEASES: Final = 1_000
 NODES: Final = 3
 
 CLIENTS_PER_PROCESS: Final = 256
-"""More clients than these are made by several processes where there are processors for them: one
-could be the limit. On two processors, three processes only wake each other up: one makes a tenth
-more gets, with 1,000 under way, in 0.43 of a processor."""
+"""More clients than these are made by several processes; one could be the limit."""
 
 PROCESSES_MAX: Final = max(1, min(3, (os.cpu_count() or 1) // 2))
+"""Where there are processors for them: on two, three processes only wake each other up."""
 
 WATCHERS: Final = 100
 SINGLE_KEYS: Final = 10_000

@@ -7,14 +7,13 @@ turns, in another order each round.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from statistics import median
 from typing import Final, NamedTuple
 
-from cluster import wire
 from cluster.bench import load, workload
 from cluster.bench.wires import Wires
 from cluster.launcher.local import LocalCluster
-from tests.bench.measure import Measurement
+from tests.bench.filling import txns_of_puts
+from tests.bench.measure import Measurement, median_of
 from tests.bench.rows import Row, measure_own
 
 KEYS: Final = 1_000_000
@@ -46,16 +45,17 @@ def run(keys: int, rounds: int, scale: float, say: Callable[[str], None]) -> Non
         sides = (Sized(few, FEW_KEYS), Sized(many, keys))
         for side in sides:
             _fill(side)
-        measured = [_round(sides[:: (-1) ** number], scale) for number in range(rounds + 1)][1:]
+        measured = [
+            _round(sides[::-1] if number % 2 else sides, scale) for number in range(rounds + 1)
+        ][1:]
     say(TITLES)
     for clients, _ in LOADS:
         rates = {}
         for side in sides:
-            found = [each[clients, side.keys] for each in measured]
-            rates[side.keys] = median(each.rate for each in found)
-            p99_ms = median(each.p99_ms for each in found)
-            ratio = rates[side.keys] / rates[FEW_KEYS]
-            say(f"{clients:<16,}{side.keys:12,}{rates[side.keys]:10,.0f}{p99_ms:10.1f}{ratio:8.2f}")
+            found = median_of([each[clients, side.keys] for each in measured])
+            rates[side.keys] = found.rate
+            ratio = found.rate / rates[FEW_KEYS]
+            say(f"{clients:<16,}{side.keys:12,}{found.rate:10,.0f}{found.p99_ms:10.1f}{ratio:8.2f}")
 
 
 def _round(sides: Sequence[Sized], scale: float) -> dict[tuple[int, int], Measurement]:
@@ -70,16 +70,10 @@ def _round(sides: Sequence[Sized], scale: float) -> dict[tuple[int, int], Measur
 
 def _fill(side: Sized) -> None:
     """Put each key once, a transaction of many at a time."""
-    starts = range(0, side.keys, PUTS_PER_TXN)
-    bodies = [_puts(start, min(start + PUTS_PER_TXN, side.keys)) for start in starts]
-    filling = workload.Workload({"op": "txn"}, "success", bodies)
+    value = b"x" * VALUE_BYTES
+    puts = ({"key": workload.key_name(number), "value": value} for number in range(side.keys))
+    filling = txns_of_puts(puts, PUTS_PER_TXN)
     addresses = [f"tcp://{endpoint}" for endpoint in side.cluster.endpoints]
     with Wires(addresses, CONNECTIONS, dial_seconds=DIAL_SECONDS) as wires:
-        figures = load.run("fill", wires, filling, len(bodies), CONNECTIONS)
+        figures = load.run("fill", wires, filling, len(filling.bodies), CONNECTIONS)
     assert not figures.errors, figures.errors
-
-
-def _puts(start: int, stop: int) -> bytes:
-    value = b"x" * VALUE_BYTES
-    keys = map(workload.key_name, range(start, stop))
-    return wire.pack([{"request_put": {"key": key, "value": value}} for key in keys])

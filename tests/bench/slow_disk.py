@@ -6,17 +6,16 @@ one client at each node reads serializably. Without that time, the same load is 
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from statistics import median
 from typing import Final
 
-from cluster.bench.wires import Wires
 from cluster.launcher.local import LocalCluster
 from tests.bench.generator import Part, measured
-from tests.bench.measure import Measurement
+from tests.bench.measure import Measurement, median_of
+from tests.bench.turns import term
 from tests.chaos.control import FaultServer, Layer
 from tests.chaos.plans import DiskFault
 
@@ -32,21 +31,18 @@ TITLES: Final = f"{'a sync':12}{'puts/s':>10}{'get p50 ms':>12}{'p99 ms':>10}{'l
 
 def run(sync_ms: int, rounds: int, scale: float, say: Callable[[str], None]) -> bool:
     """Measure, and print a line for each disk: medians of the rounds; whether no leader changed."""
-    # Not below a long path: that of a Unix socket must be short.
-    directory = Path(tempfile.mkdtemp(prefix="leasehold-disk-"))
-    server = FaultServer(directory / "faults")
-    try:
-        with LocalCluster(data_dir=directory, command=server.node_command) as cluster:
-            found: dict[int, list[tuple[Measurement, Measurement]]] = {0: [], sync_ms: []}
-            before = _term(cluster)
-            for _ in range(rounds):
-                for each, pairs in found.items():
-                    _impose(server, cluster, each)
-                    pairs.append(_measured(cluster, scale))
-            after = _term(cluster)
-    finally:
-        server.close()
-        shutil.rmtree(directory)
+    with (
+        tempfile.TemporaryDirectory(prefix="leasehold-disk-") as place,
+        closing(FaultServer(Path(place) / "faults")) as server,
+        LocalCluster(command=server.node_command) as cluster,
+    ):
+        found: dict[int, list[tuple[Measurement, Measurement]]] = {0: [], sync_ms: []}
+        before = term(cluster)
+        for _ in range(rounds):
+            for each, pairs in found.items():
+                _impose(server, cluster, each)
+                pairs.append(_measured(cluster, scale))
+        after = term(cluster)
     say(TITLES)
     for each, pairs in found.items():
         say(_line(f"+ {each} ms" if each else "as it is", pairs))
@@ -56,11 +52,8 @@ def run(sync_ms: int, rounds: int, scale: float, say: Callable[[str], None]) -> 
 
 
 def _line(name: str, pairs: list[tuple[Measurement, Measurement]]) -> str:
-    rate = median(puts.rate for puts, _ in pairs)
-    p50_ms = median(gets.p50_ms for _, gets in pairs)
-    p99_ms = median(gets.p99_ms for _, gets in pairs)
-    max_ms = median(gets.max_ms for _, gets in pairs)
-    return f"{name:12}{rate:10,.0f}{p50_ms:12.2f}{p99_ms:10.2f}{max_ms:10.1f}"
+    puts, gets = (median_of(side) for side in zip(*pairs, strict=True))
+    return f"{name:12}{puts.rate:10,.0f}{gets.p50_ms:12.2f}{gets.p99_ms:10.2f}{gets.max_ms:10.1f}"
 
 
 def _impose(server: FaultServer, cluster: LocalCluster, sync_ms: int) -> None:
@@ -78,9 +71,3 @@ def _measured(cluster: LocalCluster, scale: float) -> tuple[Measurement, Measure
     puts = Part("put", addresses, WRITERS, WRITERS, round(PUTS * scale), KEYS)
     gets = Part("sget", addresses, len(addresses), len(addresses), round(GETS * scale), KEYS)
     return measured([puts, gets], pids, [puts]), measured([puts, gets], pids, [gets])
-
-
-def _term(cluster: LocalCluster) -> int:
-    endpoint = cluster.node(cluster.leader()).endpoint
-    with Wires([f"tcp://{endpoint}"], 1) as wires:
-        return int(wires.ask(op="status")["raftTerm"])

@@ -23,6 +23,7 @@ from cluster.bench.wires import Wires
 from cluster.errors import LeaseholdError
 from cluster.launcher.local import LocalCluster
 from tests.bench import aside
+from tests.bench.filling import txns_of_puts
 
 KEYS: Final = 1_000_000
 PUTS_PER_TXN: Final = 128
@@ -100,6 +101,13 @@ def run(keys: int, words: Sequence[str], say: Callable[[str], None]) -> bool:
             say(row.line())
             rows.append(row)
     return all(before == after for before, after in (row.terms for row in rows))
+
+
+def term(cluster: LocalCluster) -> int:
+    """The leader's term."""
+    address = f"tcp://{cluster.node(cluster.leader()).endpoint}"
+    with Wires([address], 1, dial_seconds=60) as wires:
+        return int(wires.ask(op="status")["raftTerm"])
 
 
 class _Bench:
@@ -247,34 +255,31 @@ class _Bench:
             self._keeping.clear()
             self._ask(op="lease_grant", ID=lease, TTL=LEASE_SECONDS)
             threading.Thread(target=self._keep_alive).start()
-        starts = range(0, self._keys, PUTS_PER_TXN)
-        bodies = [_puts(start, min(start + PUTS_PER_TXN, self._keys), lease) for start in starts]
-        filling = workload.Workload({"op": "txn"}, "success", bodies)
+        puts = (
+            {"key": b"%s%08d" % (PREFIX, number), "value": b"x", "lease": lease}
+            for number in range(self._keys)
+        )
+        filling = txns_of_puts(puts, PUTS_PER_TXN)
         with Wires(self._addresses, CONNECTIONS, dial_seconds=60) as wires:
-            while load.run("fill", wires, filling, len(bodies), CONNECTIONS).errors:
+            while load.run("fill", wires, filling, len(filling.bodies), CONNECTIONS).errors:
                 pass  # once more: on a slow machine some take too long
         self._is_filled = lease
 
     def _look(self, name: str, act: Callable[[], Any]) -> Row:
-        terms = [self._term()]
+        terms = [term(self._cluster)]
         places = [path.stat().st_size for path in self._logs()]
         with _onlookers(self._addresses) as waits:
             began = time.perf_counter()
             act()
             took_ms = (time.perf_counter() - began) * 1_000
             threading.Event().wait(1)
-        terms.append(self._term())
+        terms.append(term(self._cluster))
         overruns: dict[str, int] = {}
         for path, place in zip(self._logs(), places, strict=True):
             for found in OVERRUN.findall(path.read_bytes()[place:].decode()):
                 overruns[found[0]] = max(int(found[1]), overruns.get(found[0], 0))
         put_ms, *gets_ms = [1_000 * each for each in waits]
         return Row(name, took_ms, put_ms, max(gets_ms), (terms[0], terms[1]), overruns)
-
-    def _term(self) -> int:
-        address = f"tcp://{self._cluster.node(self._cluster.leader()).endpoint}"
-        with Wires([address], 1, dial_seconds=60) as wires:
-            return int(wires.ask(op="status")["raftTerm"])
 
     def _logs(self) -> list[Any]:
         return sorted(self._cluster.data_dir.rglob("*.log"))
@@ -286,15 +291,6 @@ def _range(limit: int) -> dict[str, Any]:
 
 def _put() -> dict[str, Any]:
     return {"request_put": {"key": OTHER, "value": b"x"}}
-
-
-def _puts(start: int, stop: int, lease: int) -> bytes:
-    return wire.pack(
-        [
-            {"request_put": {"key": b"%s%08d" % (PREFIX, number), "value": b"x", "lease": lease}}
-            for number in range(start, stop)
-        ]
-    )
 
 
 @contextmanager

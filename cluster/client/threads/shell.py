@@ -44,6 +44,12 @@ def slices(timeout: float | None) -> Iterator[float]:
     yield max(0.0, left)
 
 
+def sleep(seconds: float) -> None:
+    """Block the thread for a time, in slices; not at all if it is below 0."""
+    for part in slices(seconds):
+        time.sleep(part)
+
+
 class ThreadArrivals(Generic[Item]):
     """A queue between threads."""
 
@@ -156,8 +162,7 @@ class ThreadShell:
 
     async def sleep(self, seconds: float) -> None:
         """Block the thread for a time."""
-        for part in slices(seconds):
-            time.sleep(part)
+        sleep(seconds)
 
     async def see_through(self, flow: Coroutine[Any, Any, T]) -> T:
         """Run a flow: nothing cancels a thread."""
