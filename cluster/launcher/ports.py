@@ -6,7 +6,7 @@ import os
 import pwd
 import random
 import socket
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
@@ -127,8 +127,12 @@ class PortClaims:
                 self._held.pop(port).close()
         return False
 
-    def claim_free(self, size: int, besides: Collection[Ports] = ()) -> tuple[Ports, ...]:
-        """Claim ports for `size` nodes, which are free now; none of those `besides`."""
+    def claim_free(self, size: int, besides: Iterable[Ports] = ()) -> tuple[Ports, ...]:
+        """Claim ports for `size` nodes, which are free now.
+
+        None is one of those `besides`: the cluster needs these too, and has no claim on them yet.
+        """
+        needed = set(chain.from_iterable(besides))
         found: list[Ports] = []
         chooser = random.SystemRandom()
         given_away = ports_given_away()
@@ -139,7 +143,7 @@ class PortClaims:
             ports = Ports(client, client + 1)
             if client in given_away and not is_within(FREE_PORTS, given_away):
                 continue
-            if ports in besides or set(ports) & self._held.keys():
+            if (needed | self._held.keys()) & set(ports):
                 continue
             if self.maybe_claim(ports):
                 found.append(ports)

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from cluster.identity import member_id_of
+from cluster.launcher import ports
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.nodes.layout import LauncherError
-from cluster.launcher.ports import is_free
+from cluster.launcher.ports import FREE_PORTS, SMALL_STEP, PortClaims, Ports, is_free
 from tests.limits import HANG_SECONDS
 
 pytestmark = pytest.mark.process
@@ -127,6 +128,42 @@ def test_a_taken_port_is_named_and_nothing_is_started(tmp_path: Path) -> None:
             second.launch()
         assert second.running == []
         second.close()
+
+
+def free_for_all(monkeypatch: pytest.MonkeyPatch) -> int:
+    """The first of six ports that nobody has; free ports are chosen from these alone."""
+    with PortClaims() as claims:
+        first = next(
+            first
+            for first in range(FREE_PORTS.start, FREE_PORTS.stop, 6)
+            if all(claims.maybe_claim(Ports(port, port + 1)) for port in range(first, first + 6, 2))
+        )
+    monkeypatch.setattr(ports, "FREE_PORTS", range(first, first + 6))
+    return first
+
+
+def test_a_nodes_direct_port_is_no_members_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two pairs of the six ports have one of the member's, which has no claim before the start."""
+    first = free_for_all(monkeypatch)
+    cluster = LocalCluster(1, tmp_path, base_port=first + 1, front=True, command=STANDIN)
+    assert cluster.nodes["n1"].direct_port == first + 4
+    cluster.close()
+
+
+def test_a_new_member_does_not_get_the_direct_port_of_a_node_that_is_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing listens there, and the port is the next one of the layout."""
+    first = free_for_all(monkeypatch)
+    base_port = first + 4 - SMALL_STEP
+    monkeypatch.setattr(ports, "STEPS", ())
+    monkeypatch.setattr(ports, "FREE_PORTS", range(first + 4, first + 6))
+    cluster = LocalCluster(1, tmp_path, base_port=base_port, front=True, command=STANDIN)
+    assert cluster.nodes["n1"].direct_port == base_port + SMALL_STEP
+    assert cluster.plan_node().ports.client != base_port + SMALL_STEP
+    cluster.close()
 
 
 def test_a_data_directory_keeps_its_size_and_ports(tmp_path: Path) -> None:

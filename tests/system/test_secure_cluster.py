@@ -26,7 +26,8 @@ from cluster.processes import import_environment
 from cluster.schemes import HTTPS, TCP
 from cluster.wire import pack, unpack
 from tests.limits import HANG_MS, HANG_SECONDS
-from tests.system.test_run_cluster import Launcher, free_base_port, run
+from tests.ports import free_base_port
+from tests.system.test_run_cluster import Launcher, run
 
 pytestmark = pytest.mark.process
 

@@ -43,6 +43,8 @@ class NodeRoster:
         self.data_dir = path
         self.directory = DataDirectory(path)
         self._claims = PortClaims()
+        # Apart from the others', so that no member can have such a port for its endpoint.
+        self._direct_claims = PortClaims()
         try:
             recorded = self.directory.recorded_nodes()
             self.secure = _secure_files(path, recorded, secure)
@@ -56,7 +58,7 @@ class NodeRoster:
         # be used again.
         self._former = tuple(record for record in records if record.is_removed)
         self.nodes = {
-            record.name: self._node(record) for record in records if not record.is_removed
+            record.name: self._node(record, records) for record in records if not record.is_removed
         }
 
     @property
@@ -162,7 +164,8 @@ class NodeRoster:
         former = self.nodes.get(record.name)
         if former is not None and former.is_removed:
             self._former = (*self._former, former.record)
-        self.nodes[record.name] = self._node(record._replace(member_id=member_id))
+        joined = record._replace(member_id=member_id)
+        self.nodes[record.name] = self._node(joined, self._records())
         self.directory.record_nodes(self._records())
 
     def note_promoted(self, name: str) -> None:
@@ -180,8 +183,12 @@ class NodeRoster:
     def _records(self) -> Iterable[NodeRecord]:
         return (*self._former, *(node.record for node in self.nodes.values()))
 
-    def _node(self, record: NodeRecord) -> NodeProcess:
-        direct_port = self._claims.claim_free(1)[0].client if self._has_fronts else None
+    def _node(self, record: NodeRecord, recorded: Iterable[NodeRecord]) -> NodeProcess:
+        direct_port = None
+        if self._has_fronts:
+            # A stopped node comes back to the ports that are recorded.
+            needed = (other.ports for other in recorded)
+            direct_port = self._direct_claims.claim_free(1, needed)[0].client
         log_path = self.directory.log_of(record.name)
         key = None if self.secure is None else self._member_key(record.name)
         return NodeProcess(record, log_path, direct_port, self.name_of, key)
@@ -217,6 +224,7 @@ class NodeRoster:
 
     def _forget_directory(self) -> None:
         self._claims.release()
+        self._direct_claims.release()
         self.directory.release()
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
