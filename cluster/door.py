@@ -27,15 +27,9 @@ from cluster.links import (
 from cluster.passages import PassageBook
 from cluster.schemes import LISTEN_BACKLOG
 from cluster.sink import Sink
-from cluster.visitor import (
-    HEAD_BYTES,
-    LONG_HEAD_BYTES,
-    SHORT_FRAME_BYTES,
-    Visitor,
-    ask,
-    own_port,
-)
+from cluster.visitor import Visitor, ask, own_port, wire_bytes
 from cluster.visitors import LOOK_MS, NAMES, NO_KEY, ClosedForCause, Gone, Visitors
+from cluster.wire import frames_of, is_batch
 
 CLIENT_FRAME_OVERHEAD_BYTES: Final = 512 * 1024
 """A frame may be larger than the largest request by this size, so that a client whose request is
@@ -94,6 +88,7 @@ class ClientDoor:
     the system chose. `clock` returns milliseconds. With a `lock`, clients need a key, which a
     gatekeeper of the same context must see to: `keys` has the public key of each connection, by its
     name. `front_port` is where the node's front has no key, but a password; 0: there is none.
+    `batching` has the connections that have sent batches: they get some.
     With `passages` the front tells of the clients that it passes on.
     """
 
@@ -126,6 +121,7 @@ class ClientDoor:
         self._sink = Sink(context, socket)
         self._socket = socket
         self.keys: dict[bytes, bytes] = {}
+        self.batching: set[Route] = set()
         self.passages: PassageBook | None = None
         # ZeroMQ's descriptor signals only changes: it is silent until the socket was found empty.
         self._unsure = True
@@ -174,10 +170,10 @@ class ClientDoor:
         news = self.visitors.look()
         if self.passages is not None:
             self.passages.read()
-        if self._lock is not None:
-            for each in news:
-                if isinstance(each, Gone):
-                    self.keys.pop(each.name, None)
+        for each in news:
+            if isinstance(each, Gone):
+                self.keys.pop(each.name, None)
+                self.batching.discard((each.name,))
         return news
 
     def address_of(self, name: bytes) -> str:
@@ -244,14 +240,29 @@ class ClientDoor:
                 if visitor is None:
                     self.visitors.leavings.drop()
                     continue
-                visitor.taken += _wire_bytes(route, payload, visitor.seal_bytes)
+                visitor.taken += wire_bytes(route, payload, visitor.seal_bytes)
                 visitor.frames += len(route)  # the name in it is no frame, but the payload is one
-                if not visitor.ended:
+                if visitor.ended:
+                    continue
+                if is_batch(payload):
+                    frames = self._frames_of(route, payload)
+                    taken += len(frames) - 1
+                    items += [(route, each) for each in frames]
+                else:
                     items.append((route, payload))
         except zmq.Again:
             self._unsure = False
             self.visitors.found_empty()
         return items
+
+    def _frames_of(self, route: Route, payload: bytes) -> tuple[bytes, ...]:
+        """The requests of a batch. Batches may go to connections that libzmq named itself: another
+        client may claim any other name later, and not understand them."""
+        frames = frames_of(payload) if len(route) == 1 and route[0][:1] == b"\0" else None
+        if frames is None:
+            return (payload,)
+        self.batching.add(route)
+        return frames
 
     def _is_met(self, name: bytes, frame: zmq.Frame) -> bool:
         """Note a connection whose name is new, by its first frame; False: it is the sink's own."""
@@ -366,7 +377,7 @@ class ClientDoor:
                 return None
             raise
         if visitor is not None:
-            visitor.given += _wire_bytes(route, payload, visitor.seal_bytes)
+            visitor.given += wire_bytes(route, payload, visitor.seal_bytes)
         return True
 
     def close(self) -> None:
@@ -376,12 +387,3 @@ class ClientDoor:
         self._socket.close(linger=CLIENT_LINGER_MS)
         if self._ports is not None:
             self._ports.close()
-
-
-def _wire_bytes(route: Route, payload: bytes, seal_bytes: int) -> int:
-    """The size of a message on the wire, headers included; the connection's name is not sent."""
-    size = len(payload) + seal_bytes
-    size += HEAD_BYTES if size <= SHORT_FRAME_BYTES else LONG_HEAD_BYTES
-    for frame in route[1:]:
-        size += HEAD_BYTES + seal_bytes + len(frame)
-    return size

@@ -224,3 +224,12 @@ class Visitor:
         """Cut the connection; libzmq finds it broken, and frees all memory it holds for it."""
         self.ended = True
         ask(self.descriptor, lambda connected: _cut(connected, self.peer), None)
+
+
+def wire_bytes(route: tuple[bytes, ...], payload: bytes, seal_bytes: int) -> int:
+    """The size of a message on the wire, headers included; the connection's name is not sent."""
+    size = len(payload) + seal_bytes
+    size += HEAD_BYTES if size <= SHORT_FRAME_BYTES else LONG_HEAD_BYTES
+    for frame in route[1:]:
+        size += HEAD_BYTES + seal_bytes + len(frame)
+    return size

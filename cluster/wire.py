@@ -23,12 +23,20 @@ UNCOUNTED_BYTES_MAX: Final = 32 * 1024
 of a hundred puts takes three times as long as to build them. At most 32,768 empty maps are built in
 vain, in about 4 ms."""
 
+BATCH_MAX: Final = 64
+"""A batch has at most 64 requests, or replies."""
+
+BATCH_BYTES_MAX: Final = 32 * 1024
+"""A batch is made of frames that have this size together: longer ones gain nothing by company."""
+
 ITEMS_BYTES: Final = 64 * 1024
 """Of a lazy list, items of about this size are built at a time."""
 
 _ARRAYS: Final = frozenset({*range(0x90, 0xA0), 0xDC, 0xDD})
 _MAPS: Final = frozenset({*range(0x80, 0x90), 0xDE, 0xDF})
 """The first bytes of msgpack's arrays and maps."""
+
+_BATCH_HEADS: Final = frozenset(bytes((head,)) for head in _ARRAYS)
 
 
 class WireError(ValueError):
@@ -92,6 +100,50 @@ def _count(data: bytes, values_max: int) -> None:
                 raise WireError(f"more than {values_max} values")
     except (ValueError, IndexError, msgpack.UnpackException) as error:
         raise error if isinstance(error, WireError) else WireError(_reason(error)) from None
+
+
+def batches(frames: list[bytes]) -> list[bytes]:
+    """Requests or replies of one connection in as few frames as the limits allow, in order.
+
+    A batch is an array of packed maps (cluster/PROTOCOL.md). One frame alone stays what it is.
+    """
+    count = len(frames)
+    if count <= 1:
+        return frames
+    if count <= BATCH_MAX and sum(map(len, frames)) <= BATCH_BYTES_MAX:
+        return [pack(frames)]
+    made: list[bytes] = []
+    gathered: list[bytes] = []
+    size = 0
+    for frame in frames:
+        if gathered and (len(gathered) == BATCH_MAX or size + len(frame) > BATCH_BYTES_MAX):
+            made.append(pack(gathered) if len(gathered) > 1 else gathered[0])
+            gathered, size = [], 0
+        gathered.append(frame)
+        size += len(frame)
+    made.append(pack(gathered) if len(gathered) > 1 else gathered[0])
+    return made
+
+
+def is_batch(frame: bytes) -> bool:
+    """Whether a frame is a batch, or looks like one."""
+    return frame[:1] in _BATCH_HEADS
+
+
+def frames_of(batch: bytes) -> tuple[bytes, ...] | None:
+    """The packed maps in a batch; None: it is malformed, or has none, or more than BATCH_MAX."""
+    try:
+        frames = unpack_few(batch, BATCH_MAX + 1)
+    except WireError:
+        return None
+    if type(frames) is not tuple or not 1 <= len(frames) <= BATCH_MAX:
+        return None
+    return frames if {*map(type, frames)} == {bytes} else None
+
+
+def frames_in(frame: bytes) -> tuple[bytes, ...]:
+    """The frames of a batch; a frame that is none, alone."""
+    return (is_batch(frame) and frames_of(frame)) or (frame,)
 
 
 class Items:

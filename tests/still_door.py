@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
+
+from actors.language.messages import Connection
 
 
 class StillDoor:
@@ -12,6 +15,7 @@ class StillDoor:
 
     def __init__(self) -> None:
         self.keys: dict[bytes, bytes] = {}
+        self.batching: Container[Connection] = set[Connection]()
 
     def descriptors(self) -> list[int]:
         return []

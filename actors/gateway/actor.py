@@ -148,6 +148,7 @@ class GatewayActor(NodeActor):
             self._fail(tuple(self._tickets), FAULTS["Stopped"], outcome_unknown=True)
             for connection, frame in self._intake.held.all():
                 self._send(connection, frame)
+            self._flush()
             self._door.close()
             self._door = None
         self._beside.close()
@@ -191,6 +192,8 @@ class GatewayActor(NodeActor):
                 self._end_survey(message)
             case _:
                 assert_never(message)
+        if self._outbox.gathered or self._outbox.turned:
+            self._flush()
         self._arm()
 
     def _carry_out(self, orders: Iterable[Order]) -> None:
@@ -313,12 +316,6 @@ class GatewayActor(NodeActor):
                 continue
             if self._send(connection, frame) is None:
                 self._end_watches(connection, "")
-        if self._outbox.turned:
-            self._tell_congestion()
-
-    def _tell_congestion(self) -> None:
-        for connection, is_congested in self._outbox.take_turned():
-            self.ring.store.tell(Congestion(connection, is_congested))
 
     def _look_for_room(self, now_ms: int) -> None:
         """Let Watch go on if there is room for it; if there was none for long, make some."""
@@ -337,6 +334,13 @@ class GatewayActor(NodeActor):
             self._end_watches(connection, SLOW_READER)
         return sent
 
+    def _flush(self) -> None:
+        """Send what has gathered; tell Watch which clients read slowly, and which no longer do."""
+        for connection, sent in self._outbox.send_batches():
+            self._end_watches(connection, SLOW_READER if sent is False else "")
+        for connection, is_congested in self._outbox.take_turned():
+            self.ring.store.tell(Congestion(connection, is_congested))
+
     def _end_watches(self, connection: Connection, reason: str) -> None:
         for gone in self._departures.begin(connection, reason):
             self.ring.store.tell(gone)
@@ -351,8 +355,6 @@ class GatewayActor(NodeActor):
             self._send(connection, frame)
         for connection in self._outbox.retry():
             self._end_watches(connection, "")
-        if self._outbox.turned:
-            self._tell_congestion()
         self._look_for_room(now_ms)
         self._stages.work(now_ms)
         if self._publication.maybe_due(now_ms):

@@ -9,11 +9,12 @@ Knows connections, frames and bytes; refuses to know what a frame says or why it
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping
+from collections import defaultdict, deque
+from collections.abc import Container, Mapping
 from typing import Any, Final, Protocol
 
 from actors.language.messages import Connection
+from cluster.wire import batches
 
 CONGESTED_BYTES: Final = 1024 * 1024
 """A connection with more waiting here is congested."""
@@ -34,6 +35,10 @@ class Door(Protocol):
 
     look_ms: int | None
     """How often it wants to `look`; None: never."""
+
+    @property
+    def batching(self) -> Container[Connection]:
+        """The connections on which several frames may be sent as one (cluster.wire.batches)."""
 
     @property
     def keys(self) -> Mapping[bytes, bytes]:
@@ -91,6 +96,9 @@ class ClientOutbox:
         # `take_turned`.
         self.turned: dict[Connection, bool] = {}
         self._congested: set[Connection] = set()
+        # The frames of connections with batches, since the last `send_batches`.
+        self.gathered: defaultdict[Connection, list[bytes]] = defaultdict(list)
+        self._batching = door.batching
         self._send = door.send
         self._unread = door.unread
         self._connection_bytes_max = connection_bytes_max
@@ -102,8 +110,27 @@ class ClientOutbox:
     def send(self, connection: Connection, frame: bytes) -> bool | None:
         """Send or keep a frame: True if that is done, None if the client is gone.
 
-        False if its backlog and this frame were dropped, because they were more than a bound.
+        False if its backlog and this frame were dropped, because they were more than a bound. On a
+        connection with batches a frame waits for `send_batches`, which tells the rest.
         """
+        if connection in self._batching:
+            self.gathered[connection].append(frame)
+            return True
+        return self._send_one(connection, frame)
+
+    def send_batches(self) -> list[tuple[Connection, bool | None]]:
+        """Send or keep what has gathered; the connections for which that was not done, and why."""
+        gathered, self.gathered = self.gathered, defaultdict(list)
+        failed: list[tuple[Connection, bool | None]] = []
+        for connection, frames in gathered.items():
+            for frame in batches(frames):
+                sent = self._send_one(connection, frame)
+                if not sent:
+                    failed.append((connection, sent))
+                    break
+        return failed
+
+    def _send_one(self, connection: Connection, frame: bytes) -> bool | None:
         # Behind a backlog a frame must wait, even if the queue has room again: order matters.
         if connection not in self.backlogs:
             sent = self._send(connection, frame)
@@ -151,6 +178,8 @@ class ClientOutbox:
 
     def take_turned(self) -> list[tuple[Connection, bool]]:
         """The contents of `turned`, which is empty afterwards."""
+        if not self.turned:
+            return []
         taken = list(self.turned.items())
         self.turned.clear()
         return taken

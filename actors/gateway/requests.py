@@ -124,7 +124,7 @@ class RequestDecoder:
             # object.
             request = wire.unpack_few(payload, self._values_max)
             if type(request) is not dict:
-                return Refusal(b"", fault_of(f"a request must be a map, not {type_name(request)}"))
+                return Refusal(b"", fault_of(_no_request(request)))
             request_id = self._request_id(request)
             name = request.pop("op", None)
             operation = self._operations.get(name) if type(name) is str else None
@@ -348,6 +348,14 @@ def _sequence(name: str, fields: Fields) -> Sequence | None:
     if not 0 <= ack <= seq:
         raise RefusedError(fault_of(f'field "ack" of {name} must not be negative or above "seq"'))
     return Sequence(session, seq, ack)
+
+
+def _no_request(value: Any) -> str:
+    """What is wrong with a frame that is no map; an array that gets here is no sound batch."""
+    if type(value) is tuple:
+        batch = f"a list of 1 to {wire.BATCH_MAX} requests, each packed"
+        return f"a request must be a map, or {batch}, on a socket without a ZMQ_ROUTING_ID"
+    return f"a request must be a map, not {type_name(value)}"
 
 
 def _unknown_operation(name: Any) -> Fault:

@@ -1,7 +1,8 @@
 """The load: a fixed number of requests under way at any time, until all have been answered.
 
 A slot is one request under way, with an id of its own, on one of the connections. When its reply
-comes, the slot sends the next request. Of a reply only its id is read, and whether it is an error.
+comes, the slot sends the next request, in a batch with other slots of its connection. Of a reply
+only its id is read, and whether it is an error.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import select
 import time
 from array import array
 from collections import Counter
+from collections.abc import Sequence
 from itertools import cycle
 from struct import Struct
 from typing import Final
 
 import zmq
 
+from cluster import wire
 from cluster.bench.figures import Figures, figures_of
 from cluster.bench.wires import Wires, decoded
 from cluster.bench.workload import FIRST_ID, Workload, key_name, puts_of_all
@@ -60,7 +63,6 @@ class _Load:
         self.errors: Counter[str] = Counter()
         self._sockets = sockets[:slots]
         self._heads = [workload.head(FIRST_ID + slot) for slot in range(slots)]
-        self._senders = [sockets[slot % len(sockets)].send for slot in range(slots)]
         self._bodies = cycle(workload.bodies)
         self._began_at = array("d", bytes(8 * slots))
         self._unsent = total
@@ -68,10 +70,8 @@ class _Load:
 
     def run(self) -> None:
         clock = time.perf_counter
-        for slot in range(len(self._heads)):
-            self._unsent -= 1
-            self._began_at[slot] = clock()
-            self._senders[slot](self._heads[slot] + next(self._bodies), zmq.NOBLOCK)
+        for first, socket in enumerate(self._sockets):
+            self._send(socket, range(first, len(self._heads), len(self._sockets)))
         # Not zmq.Poller, which makes a system call for every socket at each look.
         by_descriptor = {int(each.getsockopt(zmq.FD)): each for each in self._sockets}
         poller = select.poll()
@@ -94,26 +94,44 @@ class _Load:
                 )
 
     def _drain(self, socket: zmq.Socket[bytes]) -> None:
-        """Take every reply that has arrived on a connection; each frees a slot for a request."""
-        clock, receive = time.perf_counter, socket.recv
-        heads, bodies, senders, began_at = self._heads, self._bodies, self._senders, self._began_at
-        done = self.latencies.append
+        """Take every reply that has arrived on a connection; each frees a slot for a request.
+
+        To send may consume the signal of an arrival, so the connection is empty only after a look
+        that found nothing.
+        """
+        while free := self._take(socket):
+            self._unanswered -= len(free)
+            self._send(socket, free[: self._unsent])
+
+    def _take(self, socket: zmq.Socket[bytes]) -> list[int]:
+        """Take what has arrived; the slots that were answered."""
+        clock, receive, done = time.perf_counter, socket.recv, self.latencies.append
+        began_at = self._began_at
+        free: list[int] = []
         try:
             while True:
-                reply = receive(zmq.NOBLOCK)
+                frame = receive(zmq.NOBLOCK)
                 now = clock()
-                if reply.startswith(_HEADER, _HEADER_OFFSET) and reply.startswith(_ID, 1):
-                    slot = _READ_ID(reply, _ID_OFFSET)[0] - FIRST_ID
-                    done(now - began_at[slot])
-                else:
-                    slot = self._refused(reply)
-                self._unanswered -= 1
-                if self._unsent:
-                    self._unsent -= 1
-                    began_at[slot] = now
-                    senders[slot](heads[slot] + next(bodies), zmq.NOBLOCK)
+                for reply in wire.frames_in(frame):
+                    if reply.startswith(_HEADER, _HEADER_OFFSET) and reply.startswith(_ID, 1):
+                        slot = _READ_ID(reply, _ID_OFFSET)[0] - FIRST_ID
+                        done(now - began_at[slot])
+                    else:
+                        slot = self._refused(reply)
+                    free.append(slot)
         except zmq.Again:
-            pass
+            return free
+
+    def _send(self, socket: zmq.Socket[bytes], slots: Sequence[int]) -> None:
+        """Send a request of each of these slots, in batches."""
+        self._unsent -= len(slots)
+        now = time.perf_counter()
+        requests = []
+        for slot in slots:
+            self._began_at[slot] = now
+            requests.append(self._heads[slot] + next(self._bodies))
+        for frame in wire.batches(requests):
+            socket.send(frame, zmq.NOBLOCK)
 
     def _refused(self, reply: bytes) -> int:
         """Count an error by its text, and return its slot."""

@@ -94,16 +94,19 @@ class Part(Protocol):
     def begin(self) -> None:
         """Send what the load begins with."""
 
-    def take(self, frame: bytes) -> None:
-        """Handle a frame that has arrived."""
+    def take(self, reply: bytes) -> None:
+        """Handle a reply or an event that has arrived."""
+
+    def go_on(self) -> None:
+        """Send what follows from what was taken: nothing more has arrived just now."""
 
 
 def exchange(*parts: Part) -> float:
     """Begin, and take frames until every part is done; the seconds it took."""
     began = time.monotonic()
     poller = zmq.Poller()
-    takers = {socket: part.take for part in parts for socket in part.sockets}
-    for socket in takers:
+    owners = {socket: part for part in parts for socket in part.sockets}
+    for socket in owners:
         poller.register(socket, zmq.POLLIN)
     for part in parts:
         part.begin()
@@ -113,12 +116,13 @@ def exchange(*parts: Part) -> float:
             progress = " and ".join(part.progress for part in parts)
             raise UnavailableError(f"{progress}, when nothing came for {STALL_MS / 1000:g} s")
         for socket, _ in ready:
-            take = takers[socket]
+            take = owners[socket].take
             try:
                 while True:
-                    take(socket.recv(zmq.NOBLOCK))
+                    for reply in wire.frames_in(socket.recv(zmq.NOBLOCK)):
+                        take(reply)
             except zmq.Again:
-                pass
+                owners[socket].go_on()
     return time.monotonic() - began
 
 
@@ -140,6 +144,8 @@ class StampedPuts:
         self._began_at = [0.0] * self._slots
         self._padding = b"x" * max(0, value_bytes - _STAMP.size)
         self._random = Random(0)
+        # What is to be sent, of each connection.
+        self._requests: dict[zmq.Socket[bytes], list[bytes]] = {}
 
     @property
     def is_done(self) -> bool:
@@ -156,10 +162,20 @@ class StampedPuts:
         self._began = time.monotonic()
         for slot in range(self._slots):
             self._put(slot)
+        self.go_on()
 
-    def take(self, frame: bytes) -> None:
-        """A put is answered: send the next one."""
-        reply = decoded(frame)
+    def go_on(self) -> None:
+        """Send the puts that have gathered."""
+        for socket, requests in self._requests.items():
+            for frame in wire.batches(requests):
+                socket.send(frame, zmq.NOBLOCK)
+        self._requests.clear()
+
+    def take(self, reply: bytes) -> None:
+        """A put is answered: prepare the next one."""
+        self._answered(decoded(reply))
+
+    def _answered(self, reply: dict[str, Any]) -> None:
         if "error" in reply:
             raise UnavailableError(f"a put failed: {reply['error']['message']}")
         slot: int = reply["id"]
@@ -183,7 +199,8 @@ class StampedPuts:
             "value": _STAMP.pack(now) + self._padding,
             **self._shown,
         }
-        self.sockets[slot % len(self.sockets)].send(wire.pack(request), zmq.NOBLOCK)
+        socket = self.sockets[slot % len(self.sockets)]
+        self._requests.setdefault(socket, []).append(wire.pack(request))
 
 
 class WatchedKeys:
@@ -211,15 +228,18 @@ class WatchedKeys:
     def begin(self) -> None:
         """Nothing: the watches are open."""
 
-    def take(self, frame: bytes) -> None:
+    def go_on(self) -> None:
+        """Nothing: a watch asks for nothing more."""
+
+    def take(self, reply: bytes) -> None:
         """Count the events of a reply."""
-        if not frame.startswith(_WATCH_ID):
-            self._other(decoded(frame))
+        if not reply.startswith(_WATCH_ID):
+            self._other(decoded(reply))
             return
-        self.events += _event_count(frame)
-        if frame[len(_WATCH_ID)] == SAMPLED_ID:
+        self.events += _event_count(reply)
+        if reply[len(_WATCH_ID)] == SAMPLED_ID:
             now = time.monotonic()
-            for event in decoded(frame)["events"]:
+            for event in decoded(reply)["events"]:
                 self.latencies.append(now - _STAMP.unpack_from(event["kv"]["value"])[0])
 
     def _other(self, reply: dict[str, Any]) -> None:
@@ -246,19 +266,29 @@ def _open(
     shown: dict[str, str],
 ) -> None:
     """Open watches on one connection, with every `step`th id from the first on."""
-    for number, (key, range_end) in enumerate(intervals):
-        request = {
-            "id": FIRST_ID,
-            "op": "watch_create",
-            "key": key,
-            "range_end": range_end,
-            "watch_id": first_id + number * step,
-            **shown,
-        }
-        socket.send(wire.pack(request))
-    for _ in intervals:
-        if not socket.poll(STALL_MS) or not decoded(socket.recv()).get("created"):
+    requests = [
+        wire.pack(
+            {
+                "id": FIRST_ID,
+                "op": "watch_create",
+                "key": key,
+                "range_end": range_end,
+                "watch_id": first_id + number * step,
+                **shown,
+            }
+        )
+        for number, (key, range_end) in enumerate(intervals)
+    ]
+    for frame in wire.batches(requests):
+        socket.send(frame)
+    left = len(requests)
+    while left:
+        if not socket.poll(STALL_MS):
             raise UnavailableError("a watch was not accepted")
+        for reply in wire.frames_in(socket.recv()):
+            if not decoded(reply).get("created"):
+                raise UnavailableError("a watch was not accepted")
+            left -= 1
 
 
 def _event_count(frame: bytes) -> int:

@@ -272,20 +272,23 @@ class EndpointLinks:
             log.warning("endpoint %s is set aside: %s", link.name, reason)
 
     def send(self, frames: list[tuple[str, bytes]]) -> None:
-        """Send all frames and empty the list.
+        """Send all frames and empty the list; several to one endpoint go as batches.
 
         A frame whose connection has just broken is dropped. The monitor will report the break, and
         then the core sends the call again.
         """
-        links = self._links
+        gathered: dict[str, list[bytes]] = {}
         for name, frame in frames:
-            socket = links[name].socket
+            gathered.setdefault(name, []).append(frame)
+        frames.clear()
+        for name, requests in gathered.items():
+            socket = self._links[name].socket
             assert socket is not None, "the core sends only where a connection is"
             try:
-                socket.send(frame, _NOWAIT)
+                for frame in wire.batches(requests):
+                    socket.send(frame, _NOWAIT)
             except zmq.Again:
                 log.debug("dropped a request: no connection to %s", name)
-        frames.clear()
 
     def unread(self) -> list[Any]:
         """The sockets with frames that can be read now.
@@ -320,13 +323,13 @@ class EndpointLinks:
         receive, name = link.socket.recv, link.name
         try:
             for _ in range(REPLIES_PER_TURN_MAX):
-                frame = receive(_NOWAIT)
-                try:
-                    message = wire.unpack(frame)
-                except wire.WireError as error:
-                    log.warning("ignored a frame from %s: %s", name, error)
-                else:
-                    core.reply(name, message, now)
+                for reply in wire.frames_in(receive(_NOWAIT)):
+                    try:
+                        message = wire.unpack(reply)
+                    except wire.WireError as error:
+                        log.warning("ignored a frame from %s: %s", name, error)
+                    else:
+                        core.reply(name, message, now)
         except zmq.Again:
             return False
         return True

@@ -14,6 +14,7 @@ from typing import Any, Self
 import msgpack
 import zmq
 
+from cluster.wire import frames_in
 from tests.limits import HANG_SECONDS
 
 Answer = dict[str, Any] | None
@@ -279,7 +280,8 @@ class ProbeNode:
         try:
             for _ in range(256):
                 *route, payload = self._socket.recv_multipart(zmq.NOBLOCK)
-                self._serve(route[0], msgpack.unpackb(payload))
+                for request in frames_in(payload):
+                    self._serve(route[0], msgpack.unpackb(request))
         except zmq.Again:
             pass
         self._feed()

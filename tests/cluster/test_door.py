@@ -28,6 +28,7 @@ from cluster.door import (
 from cluster.links import SKIPPED_PER_LOOK_MAX, PeerDoor
 from cluster.visitor import RemoteAddress, Visitor
 from cluster.visitors import ClosedForCause, Gone
+from cluster.wire import pack
 from tests.chaos.hostile.zmtp import Connection, endless, message, version_1
 from tests.limits import HANG_MS, HANG_SECONDS
 from tests.probes import ManualClock
@@ -376,6 +377,50 @@ def test_what_all_may_send_of_messages_is_bounded_more_strictly_in_a_siege(bench
         assert is_closed(more)
         less.send(message(b"last"))
         assert [payload for _, payload in bench.take()] == [b"last"]
+
+
+def test_a_batch_is_taken_apart_and_its_connection_gets_batches_until_it_ends(
+    bench: Bench,
+) -> None:
+    with bench.raw() as one:
+        one.send(message(pack([b"1", b"2", b"3"])))
+        items = bench.take(3)
+        assert [payload for _, payload in items] == [b"1", b"2", b"3"]
+        routes = {route for route, _ in items}
+        assert bench.door.batching == routes
+        (route,) = routes
+    bench.news(Gone(route[0]))
+    assert bench.door.batching == set()
+
+
+def test_the_requests_of_a_batch_count_at_a_look(bench: Bench) -> None:
+    """One look takes no more than it may, but for the rest of its last batch."""
+    with bench.client() as client:
+        for _ in range(3):
+            client.send(pack([b"x"] * 10))
+        assert len(bench.take(11)) == 20
+        assert bench.door.must_drain()
+        assert len(bench.take(1)) == 10
+
+
+@pytest.mark.parametrize(
+    "batch", [pack([]), pack(["x"]), pack([b"x", 1]), pack([b"x"])[:-1], pack([b"x"] * 65)]
+)
+def test_what_is_no_sound_batch_is_one_request(bench: Bench, batch: bytes) -> None:
+    with bench.client() as client:
+        client.send(batch)
+        assert [payload for _, payload in bench.take()] == [batch]
+        assert bench.door.batching == set()
+
+
+def test_a_connection_to_which_nothing_is_sent_unasked_has_no_batches(bench: Bench) -> None:
+    """A REQ socket hears one reply for each request; a name that was chosen may be another's."""
+    batch = pack([b"1", b"2"])
+    with bench.raw(b"named") as named, bench.client(zmq.REQ) as client:
+        client.send(batch)
+        named.send(message(batch))
+        assert [payload for _, payload in bench.take(2)] == [batch, batch]
+    assert bench.door.batching == set()
 
 
 def test_a_message_that_does_not_go_on_begins_a_siege(bench: Bench) -> None:

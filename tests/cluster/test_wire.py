@@ -10,9 +10,15 @@ import sys
 import pytest
 
 from cluster.wire import (
+    BATCH_BYTES_MAX,
+    BATCH_MAX,
     UNCOUNTED_BYTES_MAX,
     Items,
     WireError,
+    batches,
+    frames_in,
+    frames_of,
+    is_batch,
     pack,
     unpack,
     unpack_few,
@@ -125,3 +131,48 @@ def test_a_broken_item_is_refused_when_it_is_read() -> None:
     broken = unpack_lazily(b"\x81\xa5items\x92\x01\xa1\xff", {"items"})["items"]
     with pytest.raises(WireError):
         list(broken)
+
+
+# --- batches ----------------------------------------------------------------------------------
+
+
+def test_frames_of_one_connection_share_batches_in_their_order() -> None:
+    frames = [pack({"id": number}) for number in range(2 * BATCH_MAX + 1)]
+    made = batches(frames)
+    assert [len(frames_in(each)) for each in made] == [BATCH_MAX, BATCH_MAX, 1]
+    assert [each for batch in made for each in frames_in(batch)] == frames
+    assert batches(frames[:1]) == frames[:1]
+    assert batches([]) == []
+
+
+def test_a_long_frame_has_no_company() -> None:
+    long = pack({"value": bytes(BATCH_BYTES_MAX)})
+    short = pack({"id": 1})
+    assert batches([short, short, long, short]) == [pack([short, short]), long, short]
+    half = pack({"value": bytes(BATCH_BYTES_MAX // 2)})
+    assert batches([half, half]) == [half, half]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pack([]),
+        pack([b"x"] * (BATCH_MAX + 1)),
+        pack([{"op": "status"}]),
+        pack([b"x", "y"]),
+        pack([b"x"]) + b"x",
+        pack([b"x", b"y"])[:-1],
+        array(PROMISED),
+        array(40_000) + b"\xc0" * 40_000,
+    ],
+)
+def test_what_is_no_sound_batch_is_a_frame_of_its_own(data: bytes) -> None:
+    assert is_batch(data)
+    assert frames_of(data) is None
+    assert frames_in(data) == (data,)
+
+
+@pytest.mark.parametrize("data", [b"", b"\xc1", pack({"op": "status"}), pack(b"x")])
+def test_what_does_not_begin_as_an_array_is_no_batch(data: bytes) -> None:
+    assert not is_batch(data)
+    assert frames_in(data) == (data,)

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from tests.chaos.hostile.zmtp import message
 from tests.fuzz.messages import odd_frames, odd_handshake, odd_message, request_message
 from tests.fuzz.peers import Facts, peer_frame
-from tests.fuzz.requests import request
+from tests.fuzz.requests import batch, request
 from tests.fuzz.values import STRUCTURES
 
 BATCH_MAX: Final = 5
@@ -30,7 +30,7 @@ class Case(NamedTuple):
 def case_of(seed: str, number: int, facts: Facts) -> Case:
     """The same for the same seed, number and facts."""
     chance = Random(f"{seed}/{number}")
-    match chance.randrange(12):
+    match chance.randrange(13):
         case 0 | 1 | 2 | 3 | 4:
             count = chance.randrange(1, BATCH_MAX)
             data = b"".join(request_message(chance, request) for _ in range(count))
@@ -41,7 +41,9 @@ def case_of(seed: str, number: int, facts: Facts) -> Case:
             return Case("frames", b"DEALER", odd_message(chance, request), 0)
         case 8:
             return Case("commands", b"DEALER", odd_frames(chance, request), 0)
-        case 9 | 10:
+        case 9:
+            return Case("batches", b"DEALER", request_message(chance, batch), 1)
+        case 10 | 11:
             frames = [peer_frame(chance, facts) for _ in range(chance.randrange(1, BATCH_MAX))]
             return Case("peers", b"PUSH", b"".join(map(message, frames)), 0)
         case _:

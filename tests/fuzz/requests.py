@@ -50,6 +50,16 @@ def request(chance: Random) -> Packed:
     return pack(fields)
 
 
+def batch(chance: Random) -> Packed:
+    """Several requests as one frame, at times too many, or with something that is none."""
+    count = chance.choice((0, 1, 64, 65)) if chance.random() < 0.2 else chance.randrange(2, 20)
+    requests: list[Any] = [request(chance) for _ in range(count)]
+    if chance.random() < 0.2:
+        requests.insert(chance.randrange(count + 1), tree(chance))
+    packed = pack(requests)
+    return packed[: chance.randrange(1, len(packed) + 1)] if chance.random() < 0.1 else packed
+
+
 def _value(chance: Random, field: str) -> Any:
     if chance.random() < 0.2:
         return tree(chance)

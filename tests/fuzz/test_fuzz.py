@@ -31,7 +31,8 @@ def target() -> Iterator[Target]:
 @pytest.mark.campaign
 def test_a_node_bears_the_first_cases_of_a_seed(target: Target) -> None:
     done = run(target, SEED, iter(range(CASES)), time.monotonic() + FOREVER_SECONDS)
-    assert set(done) == {"requests", "structures", "frames", "commands", "peers", "handshakes"}
+    kinds = {"requests", "batches", "structures", "frames", "commands", "peers", "handshakes"}
+    assert set(done) == kinds
 
 
 def test_a_case_is_the_same_for_the_same_seed_and_number() -> None:

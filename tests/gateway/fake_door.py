@@ -14,6 +14,7 @@ class FakeDoor(StillDoor):
 
     def __init__(self) -> None:
         super().__init__()
+        self.batching: set[Connection] = set()
         self.sent: list[tuple[Connection, bytes]] = []
         self.full: set[Connection] = set()
         self.gone: set[Connection] = set()

@@ -57,7 +57,7 @@ from actors.language.results import (
     SnapshotBlob,
 )
 from cluster.visitors import SLOW_MS, UNREAD_BYTES_MAX, ClosedForCause, Gone
-from cluster.wire import pack, unpack
+from cluster.wire import frames_in, pack, unpack
 from tests.gateway.bench import (
     FIRST_TICKET,
     ONE,
@@ -304,6 +304,36 @@ def test_a_client_that_is_too_slow_gets_no_event_after_the_gap() -> None:
     assert bench.door.frames(TWO) == [b"other"]
     bench.actor.receive(Deliver(((ONE, b"canceled"),), ended=(ONE,)))
     assert bench.door.frames(ONE) == [b"canceled"]
+
+
+def test_events_of_one_message_are_one_batch_where_batches_are_known() -> None:
+    bench = Bench()
+    bench.door.batching.add(ONE)
+    bench.actor.receive(Deliver(((ONE, b"a"), (TWO, b"x"), (ONE, b"b"), (TWO, b"y"))))
+    assert bench.door.frames(ONE) == [pack([b"a", b"b"])]
+    assert bench.door.frames(TWO) == [b"x", b"y"]
+
+
+def test_a_connection_with_batches_that_is_too_slow_or_gone_has_no_watches_any_more() -> None:
+    bench = Bench()
+    bench.door.batching |= {ONE, TWO}
+    bench.actor._outbox = ClientOutbox(bench.door, connection_bytes_max=200)
+    bench.door.full.add(ONE)
+    bench.door.gone.add(TWO)
+    bench.actor.receive(Deliver(tuple((to, bytes(50)) for _ in range(200) for to in (ONE, TWO))))
+    gone = [ConnectionGone(ONE, gateway_module.SLOW_READER), ConnectionGone(TWO, "")]
+    assert bench.probes.store.take() == gone
+
+
+def test_a_node_that_stops_sends_what_has_gathered() -> None:
+    bench = Bench()
+    bench.door.batching.add(ONE)
+    for number in range(2):
+        bench.ask(op="put", key="k", id=number)
+    bench.actor.close()
+    (frame,) = bench.door.frames(ONE)
+    told = [unpack(each) for each in frames_in(frame)]
+    assert [each["error"]["message"] for each in told] == ["etcdserver: server stopped"] * 2
 
 
 def test_watches_are_told_more_when_there_is_room_for_it() -> None:

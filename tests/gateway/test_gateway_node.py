@@ -22,7 +22,7 @@ from actors.runtime.base import Ring
 from actors.runtime.loop import Loop
 from actors.runtime.mailbox import Mailbox, monotonic_ms
 from cluster.door import ClientDoor
-from cluster.wire import pack, unpack
+from cluster.wire import frames_in, pack, unpack
 from tests.limits import HANG_MS, HANG_SECONDS
 from tests.probes import Probe
 from tests.twins import NO_SYSTEM, AtOnce
@@ -128,6 +128,39 @@ def test_a_dealer_pipelines_and_gets_every_reply(clients: Clients) -> None:
         for number in range(500):
             socket.send(pack({"op": "put", "key": "k", "id": number}))
         assert sorted(unpack(socket.recv())["id"] for _ in range(500)) == list(range(500))
+
+
+def test_the_requests_of_a_batch_are_answered_in_batches(clients: Clients) -> None:
+    asked = [pack({"op": "put", "key": "k", "id": number}) for number in range(50)]
+    wrong = {50: pack({"op": "oops", "id": 50}), 51: b"\xc1", 52: pack([b"x", b"y"]), 53: b""}
+    with clients.connect(zmq.DEALER) as socket:
+        socket.send(pack([*asked, *wrong.values()]))
+        frames = 0
+        replies: list[Any] = []
+        while len(replies) < len(asked) + len(wrong):
+            frames += 1
+            replies += [unpack(each) for each in frames_in(socket.recv())]
+    assert frames <= len(wrong)
+    done = [each["id"] for each in replies if "header" in each]
+    assert done == list(range(50))
+    refused = [each for each in replies if "error" in each]
+    assert [each.get("id") for each in refused] == [50, None, None, None]
+
+
+def test_who_has_sent_no_batch_gets_none(clients: Clients) -> None:
+    with clients.connect(zmq.DEALER) as one, clients.connect(zmq.DEALER) as other:
+        one.send(pack([pack({"op": "put", "key": "k"})] * 2))
+        for number in range(100):
+            other.send(pack({"op": "put", "key": "k", "id": number}))
+        assert [unpack(other.recv())["id"] for _ in range(100)] == list(range(100))
+        assert all("header" in unpack(each) for each in frames_in(one.recv()))
+
+
+def test_a_batch_is_refused_where_each_request_has_one_reply(clients: Clients) -> None:
+    batch = pack([pack({"op": "put", "key": "k"})] * 2)
+    with clients.connect(zmq.REQ) as socket:
+        socket.send(batch)
+        assert "a list of 1 to 64 requests" in unpack(socket.recv())["error"]["message"]
 
 
 def test_a_dealer_is_sent_its_events_in_order(clients: Clients) -> None:

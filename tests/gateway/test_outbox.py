@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from actors.gateway.outbox import FRAME_OVERHEAD_BYTES, ClientOutbox
+from cluster.wire import pack
 from tests.gateway.fake_door import FakeDoor
 
 ONE = (b"\0one",)
@@ -113,3 +114,59 @@ def test_there_is_room_for_an_answer_beside_what_waits_here_and_in_the_socket() 
     assert outbox.has_room(600) and not outbox.has_room(601)
     outbox.drop(ONE)
     assert outbox.has_room(700) and not outbox.has_room(701)
+
+
+# --- batches ----------------------------------------------------------------------------------
+
+
+def test_what_gathers_for_a_connection_with_batches_is_one_frame() -> None:
+    door = FakeDoor()
+    door.batching.add(ONE)
+    outbox = ClientOutbox(door)
+    for frame in (b"1", b"2", b"3"):
+        assert outbox.send(ONE, frame) is True
+        assert outbox.send(TWO, frame) is True
+    assert door.frames(ONE) == []
+    assert list(outbox.send_batches()) == []
+    assert door.frames(ONE) == [pack([b"1", b"2", b"3"])]
+    assert door.frames(TWO) == [b"1", b"2", b"3"]
+    assert list(outbox.send_batches()) == []
+    assert door.sent == []
+
+
+def test_one_frame_alone_is_no_batch() -> None:
+    door = FakeDoor()
+    door.batching.add(ONE)
+    outbox = ClientOutbox(door)
+    outbox.send(ONE, b"1")
+    assert list(outbox.send_batches()) == []
+    assert door.frames(ONE) == [b"1"]
+
+
+def test_batches_for_a_slow_client_wait_in_order() -> None:
+    door = FakeDoor()
+    door.batching.add(ONE)
+    outbox = ClientOutbox(door)
+    door.full.add(ONE)
+    for frame in (b"1", b"2"):
+        outbox.send(ONE, frame)
+    assert list(outbox.send_batches()) == []
+    door.full.clear()
+    outbox.send(ONE, b"3")
+    assert list(outbox.send_batches()) == []
+    assert outbox.retry() == []
+    assert door.frames(ONE) == [pack([b"1", b"2"]), b"3"]
+
+
+def test_a_client_whose_batches_cannot_be_sent_is_named_once() -> None:
+    """What follows is not sent either: it would be read behind a gap."""
+    door = FakeDoor()
+    door.batching |= {ONE, TWO}
+    outbox = ClientOutbox(door, connection_bytes_max=300)
+    door.full.add(ONE)
+    door.gone.add(TWO)
+    for _ in range(200):
+        outbox.send(ONE, b"x")
+        outbox.send(TWO, b"x")
+    assert list(outbox.send_batches()) == [(ONE, False), (TWO, None)]
+    assert not outbox.backlogs

@@ -355,6 +355,12 @@ def test_what_is_no_map_is_refused_without_an_id(payload: bytes) -> None:
     assert refusal.fault.message.startswith("leasehold: ")
 
 
+def test_an_array_that_is_no_batch_is_told_what_a_batch_is() -> None:
+    refusal = decoder().decode(DEALER, pack([{"op": "status"}]))
+    assert isinstance(refusal, Refusal)
+    assert "a list of 1 to 64 requests, each packed" in refusal.fault.message
+
+
 @pytest.mark.parametrize("request_id", [0, -5, 2**64 - 1, "text", b"\xff" * 64, None, "é" * 32])
 def test_an_id_is_echoed_as_it_was(request_id: Any) -> None:
     assert decode(op="foo", id=request_id) == Refusal(

@@ -14,6 +14,7 @@ from actors.raft.leader import Leader
 from actors.raft.membership import Membership, first_membership
 from actors.raft.outcome import Contradicted
 from cluster.visitors import Gone
+from cluster.wire import frames_in
 from tests.simulation.checks import Checker
 from tests.simulation.effects import Effects, Replay
 from tests.simulation.history import History
@@ -161,7 +162,8 @@ class Cluster:
         def arrive() -> None:
             # What a process said before it died may still arrive, but not once it is known dead.
             if self._known_dead.get(place, 0) < incarnation and serial == self._serials[place]:
-                visitor.reply(node.number, frame)
+                for each in frames_in(frame):
+                    visitor.reply(node.number, each)
                 if self._chance.happens(self.swarm.hang_ups):
                     self._hang_up(visitor, node, connection)
 

@@ -306,12 +306,21 @@ class SimulatedBackend(MemoryBackend):
         self._node.effect("install")
 
 
+class EveryOther:
+    """The connections that have sent batches: half of all."""
+
+    def __contains__(self, route: object) -> bool:
+        return isinstance(route, tuple) and route[0][-1] % 2 == 0
+
+
 class SimulatedDoor(StillDoor):
     """The clients' socket; at times the queue of a connection is full for a while."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
         super().__init__()
+        if node.cluster.swarm.batches:
+            self.batching = EveryOther()
         self._full_until_ms: dict[Connection, int] = {}
         self.look_ms = LOOK_MS if node.cluster.swarm.hang_ups else None
 

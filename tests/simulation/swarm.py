@@ -23,7 +23,8 @@ class Swarm(NamedTuple):
     which the next fault is chosen, or the probability that a moment is used (`at_...`). The last
     ones say how much of the data model is used, how little of it fits, whether a node's actors
     take turns by chance or in the loop's order, which of the log's syncs and of the store's commits
-    end late, and how little of a long entry is done in one turn.
+    end late, how little of a long entry is done in one turn, and whether half of the connections
+    get batches.
     """
 
     nodes: int = 3
@@ -103,6 +104,7 @@ class Swarm(NamedTuple):
     keys_per_step: int = ITEMS_PER_STEP
     steps_per_turn: int = 256
     late_keys_min: int = LATE_KEYS_MIN
+    batches: bool = False
 
     @property
     def has_long_entries(self) -> bool:
@@ -211,6 +213,7 @@ CLASSES: dict[str, dict[str, Any]] = {
     "long entries": {"keys_per_step": ITEMS_PER_STEP, "steps_per_turn": 256},
     "late commits": {"late_commits": 0.0},
     "late deletions": {"late_keys_min": LATE_KEYS_MIN},
+    "batches": {"batches": False},
 }
 """What can be left out of a run as a whole, and how."""
 
@@ -317,6 +320,7 @@ def _more(swarm: Swarm, random: Random) -> Swarm:
         late_commits=pick((0.0, 0.0, 0.3, 1.0)),
         hang_ups=pick((0.0, 0.0, 0.02, 0.1)),
         late_keys_min=pick((1, 2, LATE_KEYS_MIN)),
+        batches=pick((False, True)),
     )
 
 

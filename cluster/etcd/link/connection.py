@@ -11,12 +11,13 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, Final, NamedTuple, cast
 
 from cluster.etcd.link.gate import Gate
 from cluster.etcd.link.zmtp import PONG, Dealer, ZmtpError, frame, opening
 from cluster.etcd.rpc.mapping import LONG_LISTS
-from cluster.wire import WireError, packer, unpack, unpack_lazily
+from cluster.wire import WireError, batches, frames_in, packer, unpack, unpack_lazily
 
 UNSENT_BYTES_MAX: Final = 16 * 1024 * 1024
 """If more requests wait because the node does not read them, further ones are refused."""
@@ -102,7 +103,7 @@ class NodeConnection(asyncio.Protocol):
         """Send a packed request with all others of this turn, once the node is known."""
         if not (self._unsent or self.gathers) and self.is_open:
             self._loop.call_soon(self.flush)
-        self._unsent.append(frame(payload))
+        self._unsent.append(payload)
         self._unsent_bytes += len(payload)
         if self._unsent_bytes > UNSENT_BYTES_MAX:
             self.is_full = True
@@ -151,7 +152,7 @@ class NodeConnection(asyncio.Protocol):
 
     def _read(self, data: bytes) -> None:
         try:
-            for payload in self._dealer.receive(data):
+            for payload in chain.from_iterable(map(frames_in, self._dealer.receive(data))):
                 if len(payload) < LONG_REPLY_BYTES:
                     reply = unpack(payload)
                 else:
@@ -201,10 +202,10 @@ class NodeConnection(asyncio.Protocol):
         self.flush()
 
     def flush(self) -> None:
-        """Hand over what was sent, unless the node is not known yet."""
+        """Hand over what was sent in batches, unless the node is not known yet."""
         if self._transport is None or not self._unsent or not self.is_open:
             return
-        data = self._unsent[0] if len(self._unsent) == 1 else b"".join(self._unsent)
+        data = b"".join(map(frame, batches(self._unsent)))
         self._unsent.clear()
         self._unsent_bytes = 0
         self.is_full = False
