@@ -29,7 +29,7 @@ from cluster.schemes import LISTEN_BACKLOG
 from cluster.sink import Sink
 from cluster.visitor import Visitor, ask, own_port, wire_bytes
 from cluster.visitors import LOOK_MS, NAMES, NO_KEY, ClosedForCause, Gone, Visitors
-from cluster.wire import frames_of, is_batch
+from cluster.wire import batches, frames_of, is_batch
 
 CLIENT_FRAME_OVERHEAD_BYTES: Final = 512 * 1024
 """A frame may be larger than the largest request by this size, so that a client whose request is
@@ -353,6 +353,10 @@ class ClientDoor:
             return None
 
     # --- out ---
+
+    def joined(self, frames: list[bytes]) -> list[bytes]:
+        """These frames in as few batches as the limits allow."""
+        return batches(frames)
 
     def send(self, route: Route, payload: bytes) -> bool | None:
         """Send without waiting: True when queued, False when the client's queue is full, None when

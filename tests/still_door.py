@@ -6,6 +6,7 @@ from collections.abc import Container
 from typing import Any
 
 from actors.language.messages import Connection
+from cluster.wire import batches
 
 
 class StillDoor:
@@ -25,6 +26,9 @@ class StillDoor:
 
     def drain(self, items_max: int) -> list[Any]:
         return []
+
+    def joined(self, frames: list[bytes]) -> list[bytes]:
+        return batches(frames)
 
     def look(self) -> list[Any]:
         return []

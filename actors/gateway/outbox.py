@@ -14,7 +14,6 @@ from collections.abc import Container, Mapping
 from typing import Any, Final, Protocol
 
 from actors.language.messages import Connection
-from cluster.wire import batches
 
 CONGESTED_BYTES: Final = 1024 * 1024
 """A connection with more waiting here is congested."""
@@ -38,7 +37,7 @@ class Door(Protocol):
 
     @property
     def batching(self) -> Container[Connection]:
-        """The connections on which several frames may be sent as one (cluster.wire.batches)."""
+        """The connections on which several frames may be sent as one."""
 
     @property
     def keys(self) -> Mapping[bytes, bytes]:
@@ -58,6 +57,9 @@ class Door(Protocol):
 
     def send(self, route: Connection, payload: bytes) -> bool | None:
         """Send without waiting: True if queued, False if the queue is full, None if it is gone."""
+
+    def joined(self, frames: list[bytes]) -> list[bytes]:
+        """The frames to send instead of these on a connection of `batching`: no more, in order."""
 
     def look(self) -> list[Any]:
         """Connections that ended since the last call (cluster.visitors.Gone and ClosedForCause)."""
@@ -98,7 +100,7 @@ class ClientOutbox:
         self._congested: set[Connection] = set()
         # The frames of connections with batches, since the last `send_batches`.
         self.gathered: defaultdict[Connection, list[bytes]] = defaultdict(list)
-        self._batching = door.batching
+        self._batching, self._joined = door.batching, door.joined
         self._send = door.send
         self._unread = door.unread
         self._connection_bytes_max = connection_bytes_max
@@ -123,7 +125,7 @@ class ClientOutbox:
         gathered, self.gathered = self.gathered, defaultdict(list)
         failed: list[tuple[Connection, bool | None]] = []
         for connection, frames in gathered.items():
-            for frame in batches(frames):
+            for frame in self._joined(frames):
                 sent = self._send_one(connection, frame)
                 if not sent:
                     failed.append((connection, sent))
