@@ -17,6 +17,7 @@ from typing import Final
 
 import zmq
 
+from cluster import wire
 from cluster.bench.figures import Figures, figures_of
 from cluster.bench.load import STALL_MS
 from cluster.bench.wires import Wires, decoded
@@ -93,24 +94,28 @@ class _PacedLoad:
 
     def _send_due(self, due: float, now: float) -> float:
         """Send what is due, as far as slots are free; when the next request is due."""
+        requests: dict[zmq.Socket[bytes], list[bytes]] = {}
         while due <= now and self._free:
             slot = self._free.pop()
             self._began_at[slot] = time.perf_counter()
             socket = self._sockets[slot % len(self._sockets)]
-            socket.send(self._heads[slot] + next(self._bodies), zmq.NOBLOCK)
+            requests.setdefault(socket, []).append(self._heads[slot] + next(self._bodies))
             due += self._interval
+        for socket, together in requests.items():
+            for frame in wire.batches(together):
+                socket.send(frame, zmq.NOBLOCK)
         return due
 
     def _drain(self, socket: zmq.Socket[bytes]) -> None:
         """Take every reply that has arrived on a connection; each frees its slot."""
         try:
             while True:
-                reply = decoded(socket.recv(zmq.NOBLOCK))
-                slot = int(reply["id"]) - FIRST_ID
-                if "error" in reply:
-                    self.errors[str(reply["error"]["message"])] += 1
-                else:
-                    self.latencies.append(time.perf_counter() - self._began_at[slot])
-                self._free.append(slot)
+                for reply in map(decoded, wire.frames_in(socket.recv(zmq.NOBLOCK))):
+                    slot = int(reply["id"]) - FIRST_ID
+                    if "error" in reply:
+                        self.errors[str(reply["error"]["message"])] += 1
+                    else:
+                        self.latencies.append(time.perf_counter() - self._began_at[slot])
+                    self._free.append(slot)
         except zmq.Again:
             pass
