@@ -179,7 +179,7 @@ class Intake:
         proposals: list[Named] = []
         linearizable, local = list[Question](), list[Question]()
         for route, payload in frames:
-            if len(route) > 1 and not is_envelope(route):
+            if route[1:] and not is_envelope(route):
                 fault = fault_of("a request must be one frame")
                 orders.append(Answer(way_back(route), error_reply(b"", fault)))
                 continue

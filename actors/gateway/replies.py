@@ -87,12 +87,12 @@ class ReplyEncoder(FrameEncoder):
         match result:
             case PutDone(revision, None, ttl_ms=0):
                 return self.acknowledgement(request_id, revision)
-            case RangeDone(_, kvs):
+            case RangeDone(_, kvs, more, count):
                 # A slice, since len() would be a call on the way of each get. The count would not
                 # do: a page without one has 0.
                 if kvs[ITEMS_AT_ONCE:]:
                     return self._in_portions(request_id, result)
-                fields = _range(result)
+                fields = {"kvs": [*map(key_value, kvs)], "more": more, "count": count}
             case Failure(name):
                 return error_reply(request_id, FAULTS[name])
             case StatusDone():
@@ -198,11 +198,6 @@ def _fields(result: Result, listed: Lists) -> ReplyFields:
             fields = result._asdict()
             del fields["revision"]
             return fields
-
-
-def _range(done: RangeDone) -> ReplyFields:
-    _, kvs, more, count = done
-    return {"kvs": [key_value(kv) for kv in kvs], "more": more, "count": count}
 
 
 def _response(result: TxnResponse, listed: Lists) -> ReplyFields:

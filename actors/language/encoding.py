@@ -59,10 +59,14 @@ class FrameEncoder:
     def set_term(self, term: int) -> None:
         """The Raft term that headers carry from now on."""
         self._after_revision = wire.pack("raft_term") + wire.pack(term)
+        self._last_revision, self._last_header = -1, b""
 
     def header(self, revision: int) -> bytes:
-        """The pair `header: {...}` of a reply."""
-        return self._before_revision + self._pack(revision) + self._after_revision
+        """The pair `header: {...}` of a reply; of reads in a burst, it is often the last one's."""
+        if revision != self._last_revision:
+            packed = self._before_revision + self._pack(revision) + self._after_revision
+            self._last_revision, self._last_header = revision, packed
+        return self._last_header
 
     def reply(self, request_id: bytes, revision: int, fields: dict[str, Any]) -> bytes:
         """A whole reply; `fields` are the pairs beside `id` and `header`, at most 61."""
