@@ -112,7 +112,6 @@ class GatewayActor(NodeActor):
         )
         told = (settings.version, settings.request_bytes_max, settings.quota_bytes)
         self._encoder = ReplyEncoder(settings.cluster_id, settings.member_id, *told)
-        self._answers = Answers(self._encoder, self._send, self._has_room, trail)
         self._own, self._resets_auth = settings.own, settings.resets_auth
         self._tickets = Tickets(self._own[-1].ticket + 1, settings.requests_max)
         self._throttle = Throttle()
@@ -132,7 +131,8 @@ class GatewayActor(NodeActor):
     def open(self) -> None:
         # A ZeroMQ socket belongs to the thread that makes it: so here, and not in __init__.
         door = self._door = self._open_door()
-        self._outbox = ClientOutbox(door)
+        outbox = self._outbox = ClientOutbox(door)
+        self._answers = Answers(self._encoder, self._send, outbox.has_room, self._trail)
         self._room = RoomToSend(self._outbox, UNREAD_BYTES_MAX, SLOW_MS)
         self.mailbox.attach(door, ClientFrames)
         self._identities.keys = door.keys
@@ -165,6 +165,7 @@ class GatewayActor(NodeActor):
                 self._departures.confirmed(ended)
                 self._deliver(frames)
                 if asks:
+                    self._flush()
                     self._room.ask(self._clock())
                     self._look_for_room(self._clock())
             case Tick(now_ms):
@@ -324,9 +325,6 @@ class GatewayActor(NodeActor):
         for connection in self._room.overdue(now_ms):
             self._outbox.drop(connection)
             self._end_watches(connection, SLOW_READER)
-
-    def _has_room(self, size: int) -> bool:
-        return self._outbox.has_room(size)
 
     def _send(self, connection: Connection, frame: bytes) -> bool | None:
         sent = self._outbox.send(connection, frame)

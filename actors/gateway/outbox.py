@@ -172,6 +172,7 @@ class ClientOutbox:
 
     def drop(self, connection: Connection) -> None:
         """Forget the frames that wait for a connection."""
+        self.gathered.pop(connection, None)
         self._congested.discard(connection)
         self.turned.pop(connection, None)
         backlog = self.backlogs.pop(connection, None)

@@ -127,10 +127,10 @@ def test_what_gathers_for_a_connection_with_batches_is_one_frame() -> None:
         assert outbox.send(ONE, frame) is True
         assert outbox.send(TWO, frame) is True
     assert door.frames(ONE) == []
-    assert list(outbox.send_batches()) == []
+    assert outbox.send_batches() == []
     assert door.frames(ONE) == [pack([b"1", b"2", b"3"])]
     assert door.frames(TWO) == [b"1", b"2", b"3"]
-    assert list(outbox.send_batches()) == []
+    assert outbox.send_batches() == []
     assert door.sent == []
 
 
@@ -139,7 +139,7 @@ def test_one_frame_alone_is_no_batch() -> None:
     door.batching.add(ONE)
     outbox = ClientOutbox(door)
     outbox.send(ONE, b"1")
-    assert list(outbox.send_batches()) == []
+    assert outbox.send_batches() == []
     assert door.frames(ONE) == [b"1"]
 
 
@@ -150,10 +150,10 @@ def test_batches_for_a_slow_client_wait_in_order() -> None:
     door.full.add(ONE)
     for frame in (b"1", b"2"):
         outbox.send(ONE, frame)
-    assert list(outbox.send_batches()) == []
+    assert outbox.send_batches() == []
     door.full.clear()
     outbox.send(ONE, b"3")
-    assert list(outbox.send_batches()) == []
+    assert outbox.send_batches() == []
     assert outbox.retry() == []
     assert door.frames(ONE) == [pack([b"1", b"2"]), b"3"]
 
@@ -168,5 +168,15 @@ def test_a_client_whose_batches_cannot_be_sent_is_named_once() -> None:
     for _ in range(200):
         outbox.send(ONE, b"x")
         outbox.send(TWO, b"x")
-    assert list(outbox.send_batches()) == [(ONE, False), (TWO, None)]
+    assert outbox.send_batches() == [(ONE, False), (TWO, None)]
     assert not outbox.backlogs
+
+
+def test_what_has_gathered_for_a_connection_is_dropped_with_its_backlog() -> None:
+    door = FakeDoor()
+    door.batching.add(ONE)
+    outbox = ClientOutbox(door)
+    outbox.send(ONE, b"1")
+    outbox.drop(ONE)
+    assert outbox.send_batches() == []
+    assert door.sent == []
