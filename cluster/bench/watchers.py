@@ -234,7 +234,7 @@ class WatchedKeys:
     def take(self, reply: bytes) -> None:
         """Count the events of a reply."""
         if not reply.startswith(_WATCH_ID):
-            self._other(decoded(reply))
+            _must_be_bookmark(decoded(reply))
             return
         self.events += _event_count(reply)
         if reply[len(_WATCH_ID)] == SAMPLED_ID:
@@ -242,10 +242,11 @@ class WatchedKeys:
             for event in decoded(reply)["events"]:
                 self.latencies.append(now - _STAMP.unpack_from(event["kv"]["value"])[0])
 
-    def _other(self, reply: dict[str, Any]) -> None:
-        """Ignore a bookmark, which comes while nothing happens; a watch must not end."""
-        if reply.get("canceled") or "events" not in reply:
-            raise ProtocolError(f"a watch ended: {reply.get('cancel_reason') or reply}")
+
+def _must_be_bookmark(reply: dict[str, Any]) -> None:
+    """Ignore a bookmark, which comes while nothing happens; a watch must not end."""
+    if reply.get("canceled") or "events" not in reply:
+        raise ProtocolError(f"a watch ended: {reply.get('cancel_reason') or reply}")
 
 
 def prefix_watches(wires: Wires, watchers: int, puts: int) -> WatchedKeys:
@@ -284,11 +285,12 @@ def _open(
     left = len(requests)
     while left:
         if not socket.poll(STALL_MS):
-            raise UnavailableError("a watch was not accepted")
-        for reply in wire.frames_in(socket.recv()):
-            if not decoded(reply).get("created"):
-                raise UnavailableError("a watch was not accepted")
-            left -= 1
+            raise UnavailableError(f"{left:,} watches were not accepted in {STALL_MS / 1000:g} s")
+        for reply in map(decoded, wire.frames_in(socket.recv())):
+            if reply.get("created"):
+                left -= 1
+            else:
+                _must_be_bookmark(reply)
 
 
 def _event_count(frame: bytes) -> int:
