@@ -354,7 +354,7 @@ def _no_request(value: Any) -> str:
     """What is wrong with a frame that is no map; an array that gets here is no sound batch."""
     if type(value) is tuple:
         batch = f"a list of 1 to {wire.BATCH_MAX} requests, each packed"
-        return f"a request must be a map, or {batch}, on a socket without a ZMQ_ROUTING_ID"
+        return f"a request must be a map, or {batch}, on a DEALER without a ZMQ_ROUTING_ID"
     return f"a request must be a map, not {type_name(value)}"
 
 
