@@ -112,17 +112,15 @@ def batches(frames: list[bytes]) -> list[bytes]:
         return frames
     if count <= BATCH_MAX and sum(map(len, frames)) <= BATCH_BYTES_MAX:
         return [pack(frames)]
-    made: list[bytes] = []
-    gathered: list[bytes] = []
+    groups: list[list[bytes]] = []
     size = 0
     for frame in frames:
-        if gathered and (len(gathered) == BATCH_MAX or size + len(frame) > BATCH_BYTES_MAX):
-            made.append(pack(gathered) if len(gathered) > 1 else gathered[0])
-            gathered, size = [], 0
-        gathered.append(frame)
+        if not groups or len(groups[-1]) == BATCH_MAX or size + len(frame) > BATCH_BYTES_MAX:
+            groups.append([])
+            size = 0
+        groups[-1].append(frame)
         size += len(frame)
-    made.append(pack(gathered) if len(gathered) > 1 else gathered[0])
-    return made
+    return [pack(group) if len(group) > 1 else group[0] for group in groups]
 
 
 def is_batch(frame: bytes) -> bool:

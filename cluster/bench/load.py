@@ -20,7 +20,7 @@ import zmq
 
 from cluster import wire
 from cluster.bench.figures import Figures, figures_of
-from cluster.bench.wires import Wires, decoded
+from cluster.bench.wires import Wires, decoded, send_all
 from cluster.bench.workload import FIRST_ID, Workload, key_name, puts_of_all
 from cluster.errors import ProtocolError, UnavailableError
 
@@ -130,8 +130,7 @@ class _Load:
         for slot in slots:
             self._began_at[slot] = now
             requests.append(self._heads[slot] + next(self._bodies))
-        for frame in wire.batches(requests):
-            socket.send(frame, zmq.NOBLOCK)
+        send_all(socket, requests)
 
     def _refused(self, reply: bytes) -> int:
         """Count an error by its text, and return its slot."""

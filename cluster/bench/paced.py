@@ -20,7 +20,7 @@ import zmq
 from cluster import wire
 from cluster.bench.figures import Figures, figures_of
 from cluster.bench.load import STALL_MS
-from cluster.bench.wires import Wires, decoded
+from cluster.bench.wires import Wires, decoded, send_all
 from cluster.bench.workload import FIRST_ID, Workload
 from cluster.errors import UnavailableError
 
@@ -102,8 +102,7 @@ class _PacedLoad:
             requests.setdefault(socket, []).append(self._heads[slot] + next(self._bodies))
             due += self._interval
         for socket, together in requests.items():
-            for frame in wire.batches(together):
-                socket.send(frame, zmq.NOBLOCK)
+            send_all(socket, together)
         return due
 
     def _drain(self, socket: zmq.Socket[bytes]) -> None:

@@ -18,7 +18,7 @@ import zmq
 
 from cluster import wire
 from cluster.bench.figures import Figures, figures_of
-from cluster.bench.wires import Wires, decoded
+from cluster.bench.wires import Wires, decoded, send_all
 from cluster.bench.workload import FIRST_ID
 from cluster.errors import ProtocolError, UnavailableError
 
@@ -167,18 +167,15 @@ class StampedPuts:
     def go_on(self) -> None:
         """Send the puts that have gathered."""
         for socket, requests in self._requests.items():
-            for frame in wire.batches(requests):
-                socket.send(frame, zmq.NOBLOCK)
+            send_all(socket, requests)
         self._requests.clear()
 
     def take(self, reply: bytes) -> None:
         """A put is answered: prepare the next one."""
-        self._answered(decoded(reply))
-
-    def _answered(self, reply: dict[str, Any]) -> None:
-        if "error" in reply:
-            raise UnavailableError(f"a put failed: {reply['error']['message']}")
-        slot: int = reply["id"]
+        answer = decoded(reply)
+        if "error" in answer:
+            raise UnavailableError(f"a put failed: {answer['error']['message']}")
+        slot: int = answer["id"]
         now = time.monotonic()
         self.latencies.append(now - self._began_at[slot])
         self.seconds = now - self._began
@@ -280,8 +277,7 @@ def _open(
         )
         for number, (key, range_end) in enumerate(intervals)
     ]
-    for frame in wire.batches(requests):
-        socket.send(frame)
+    send_all(socket, requests)
     left = len(requests)
     while left:
         if not socket.poll(STALL_MS):

@@ -127,6 +127,12 @@ class Wires:
         return reply
 
 
+def send_all(socket: zmq.Socket[bytes], requests: list[bytes]) -> None:
+    """Send packed requests on one connection, in batches."""
+    for frame in wire.batches(requests):
+        socket.send(frame, zmq.NOBLOCK)
+
+
 def decoded(frame: bytes) -> dict[str, Any]:
     """A reply as a map; ProtocolError when it is not one."""
     try:
