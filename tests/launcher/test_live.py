@@ -187,7 +187,9 @@ def test_the_story_scrolls_above_the_sheet_and_survives_a_resize(child: Child) -
     assert lines[3:6] == ["leasehold> say well then", "well then", ""]
     assert lines[7].startswith("n1   killed")
     child.resize(40, 20)
-    lines = child.shows("term commit lag  rev")
+    child.shows("term commit lag  rev")
+    # The prompt is below the table, so it is drawn after it.
+    lines = child.until(lambda terminal: "leasehold>" in terminal.lines)
     assert lines.count("leasehold>") == 1 and lines[4] == "well then"
     assert lines[-1] == "leasehold>"
     child.resize(100, 30)
